@@ -1,0 +1,31 @@
+/** A message or point the gateway could not use or deliver, kept verbatim with its reason. */
+
+/** Why a payload could not be used. The words appear in metrics, logs, the API and `millwright outbox`. */
+export const DEAD_LETTER_REASONS = [
+  'malformed_json',
+  'malformed_binary',
+  'missing_value',
+  'not_a_number',
+  'not_finite',
+  'bad_timestamp',
+  'future_timestamp',
+  'past_timestamp',
+  'wrong_unit',
+  'wrong_sample_rate',
+  'unknown_channel',
+  'too_many_channels',
+  'oversize',
+  'rejected_by_sink',
+] as const;
+export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
+
+export interface DeadLetter {
+  readonly reason: DeadLetterReason;
+  /** What exactly was wrong, one line. */
+  readonly detail: string;
+  /** MQTT topic, or `sink:<name>` for a point a sink refused. */
+  readonly source: string;
+  /** Verbatim, cut to the configured bound. */
+  readonly payload: Uint8Array;
+  readonly receivedMs: number;
+}
