@@ -1,5 +1,7 @@
 /** What the models say about one feature vector: state detection and prognosis of ISO 13374. */
 
+import type { StateWrite } from './state-write.ts';
+
 export interface ModelIdentity {
   readonly name: string;
   readonly version: string;
@@ -66,4 +68,10 @@ export interface Assessment {
   readonly prognosis: Prognosis | null;
   /** A feature lies outside the range the model was trained on. */
   readonly extrapolating: boolean;
+}
+
+/** One assessed vector and the machine's own state that changed with it: both go into the window's transaction. */
+export interface AssessmentOutcome {
+  readonly assessment: Assessment;
+  readonly stateWrites: readonly StateWrite[];
 }
