@@ -19,6 +19,7 @@ import {
   writeWaveform,
 } from '../domain/record-codec.ts';
 import type { RecordSink } from '../domain/record-sink.ts';
+import type { RecordSpan } from '../domain/record-span.ts';
 
 const HEADER_BYTES = 64;
 const WRITE = 0;
@@ -136,25 +137,17 @@ export class RingWriter extends RingEnd implements RecordSink {
   }
 }
 
-/** One contiguous stretch of whole records, valid until `release`. */
-export interface RingSpan {
-  readonly views: RecordViews;
-  /** Byte offsets into the views. */
-  readonly from: number;
-  readonly to: number;
-}
-
 /** The pipeline thread's end. */
 export class RingReader extends RingEnd {
   #position = 0;
 
-  /** Everything written and not yet released, in order: no, one or two spans (two where the ring wraps). */
-  peek(maxBytes: number): RingSpan[] {
+  /** Everything written and not yet released: no, one or two spans (two where the ring wraps), valid until release. */
+  peek(maxBytes: number): RecordSpan[] {
     const available = (Atomics.load(this.control, WRITE) - this.#position) >>> 0;
     if (available === 0) return [];
     const at = this.#position & (this.capacity - 1);
     const first = Math.min(available, this.capacity - at);
-    const spans: RingSpan[] = [{ views: this.views, from: at, to: this.#wholeRecords(at, at + first, maxBytes) }];
+    const spans: RecordSpan[] = [{ views: this.views, from: at, to: this.#wholeRecords(at, at + first, maxBytes) }];
     const taken = spans[0]!.to - at;
     if (taken === first && available > first && taken < maxBytes) {
       spans.push({ views: this.views, from: 0, to: this.#wholeRecords(0, available - first, maxBytes - taken) });

@@ -1,0 +1,200 @@
+/**
+ * The whole path on one screen. Records from the ring enter, durable points leave.
+ *
+ *   records ─▶ window ─▶ features ─▶ inference ─▶ health ─▶ points ─▶ store ─▶ (forward reads the outbox)
+ *
+ * One `tick` is one group commit: what arrived since the last one goes into the journal together with the results
+ * of the windows that closed meanwhile, in one transaction with one fsync; only then are the messages acknowledged.
+ * Invariants: a record is in the journal before it is acknowledged; a window's points, its machine's state and the
+ * mark that it is closed become durable together; so a crash at any moment yields the same windows as no crash.
+ */
+
+import type { MachineClassConfig } from './config/schema.ts';
+import type { Assessment } from './domain/assessment.ts';
+import type { DeadLetter } from './domain/dead-letter.ts';
+import type { FeatureVector } from './domain/feature-vector.ts';
+import { MACHINE_STATES } from './domain/health.ts';
+import type { ChannelRef } from './domain/machine.ts';
+import type { Point } from './domain/point.ts';
+import { alarmPoint, assessmentPoint, featurePoints, healthPoint } from './domain/points-of.ts';
+import type { RecordSpan } from './domain/record-span.ts';
+import type { StateWrite } from './domain/state-write.ts';
+import type { Window } from './domain/window.ts';
+import type { WindowResult } from './domain/window-result.ts';
+import {
+  decodeFeatureState,
+  emptyFeatureState,
+  encodeFeatureState,
+  type FeatureState,
+} from './features/feature-state.ts';
+import type { FeatureExtractor } from './features/extractor.ts';
+import type { HealthMonitor } from './health/health-monitor.ts';
+import type { Assessor } from './inference/assessor.ts';
+import { MachineBoard } from './runtime/machine-board.ts';
+import { RecordFeed } from './runtime/record-feed.ts';
+import type { CommitUnit, Store } from './store/store.ts';
+import type { Windower } from './window/windower.ts';
+
+export interface PipelineParts {
+  readonly classes: Readonly<Record<string, MachineClassConfig>>;
+  readonly windower: Windower;
+  readonly extractors: ReadonlyMap<string, FeatureExtractor>;
+  readonly assessor: Assessor;
+  readonly health: HealthMonitor;
+  readonly store: Store;
+  /** Arrival clock in ms; never steps. */
+  monotonicMs(): number;
+}
+
+/** Windows whose results may wait for the disk before computing pauses. */
+const MAX_WAITING_RESULTS = 20_000;
+/** Samples in open windows before the ring is left to fill and senders are held back. */
+const MAX_OPEN_SAMPLES = 8_000_000;
+
+/** The path of a record, run by the pipeline thread. */
+export class Pipeline {
+  /** Last vector, assessment and health of each machine, for the status page. */
+  readonly board = new MachineBoard();
+  readonly #parts: PipelineParts;
+  readonly #feed: RecordFeed;
+  readonly #featureStates = new Map<string, FeatureState>();
+  #results: WindowResult[] = [];
+  #unit: CommitUnit | null = null;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    this.#feed = new RecordFeed(parts.windower);
+  }
+
+  /** Rebuilds the open windows after a start, from what the store kept. */
+  recover(): void {
+    const { store, windower, assessor, health } = this.#parts;
+    for (const ref of store.channels()) windower.register(ref);
+    const closedUntil = store.closedUntil();
+    for (const { machine, key, value } of store.machineStates()) {
+      if (key === 'window') windower.restore(machine, value, closedUntil.get(machine) ?? 0);
+      else if (key === 'features') this.#featureStates.set(machine, decodeFeatureState(value));
+      else if (key === 'health') health.restore(machine, value);
+      else assessor.restore(machine, key, value);
+    }
+    const now = this.#parts.monotonicMs();
+    for (const batch of store.journalBatches()) this.#feed.replay(batch.records, batch.id, now);
+  }
+
+  /** False while the windows hold so much that the senders must wait. */
+  get hasRoom(): boolean {
+    return this.#unit === null && this.#parts.windower.openSamples() < MAX_OPEN_SAMPLES;
+  }
+
+  /** 1. ingest → window: takes the records of one commit. Call only while `hasRoom`. */
+  take(spans: readonly RecordSpan[]): void {
+    const now = this.#parts.monotonicMs();
+    this.#feed.take(spans, this.#parts.store.nextBatchId(), now);
+    this.#parts.windower.advance(now);
+  }
+
+  /**
+   * 2. store: makes everything taken, and every result that is ready, durable. True if anything was written.
+   * @throws GatewayError MW_STORE_WRITE: nothing changed, call again; MW_STORE_FSYNC: the store can't be trusted
+   */
+  commit(trimBelowBatch: number): boolean {
+    const unit = this.#unit ?? this.#nextUnit(trimBelowBatch);
+    if (unit === null) return false;
+    this.#unit = unit;
+    this.#parts.store.commit(unit);
+    this.#unit = null;
+    for (const result of unit.results) this.#parts.windower.committed(result.machine, result.closedUntilMs);
+    return true;
+  }
+
+  /**
+   * 3. window → features → inference → health → points, for windows that closed, until `deadlineMs` (monotonic).
+   * True if more are waiting.
+   */
+  compute(deadlineMs: number): boolean {
+    while (this.#results.length < MAX_WAITING_RESULTS) {
+      const [window] = this.#parts.windower.takeClosed(1);
+      if (window === undefined) return false;
+      this.#assess(window, this.#extract(window));
+      if (this.#parts.monotonicMs() >= deadlineMs) return true;
+    }
+    return false;
+  }
+
+  /** Points that belong to no window, such as the gateway's own status. */
+  emit(points: readonly Point[]): void {
+    this.#results.push({ machine: '', closedUntilMs: 0, points, stateWrites: [] });
+  }
+
+  /** Results not yet in the store. */
+  get waitingResults(): number {
+    return this.#results.length + (this.#unit?.results.length ?? 0);
+  }
+
+  #extract(window: Window): FeatureVector {
+    const extractor = this.#parts.extractors.get(window.machineClass)!;
+    let state = this.#featureStates.get(window.machine);
+    if (state === undefined) {
+      state = emptyFeatureState();
+      this.#featureStates.set(window.machine, state);
+    }
+    return extractor.extract(window, state);
+  }
+
+  #assess(window: Window, vector: FeatureVector): void {
+    const { assessor } = this.#parts;
+    const stateWrites = this.#stateAfter(window);
+    if (!assessor.needsInference(window.machineClass)) {
+      this.board.vector(vector);
+      this.#finish(window, featurePoints(vector), stateWrites);
+      return;
+    }
+    assessor.submit(vector, (outcome) => {
+      const points = featurePoints(vector);
+      const writes = [...stateWrites, ...outcome.stateWrites];
+      this.#judge(outcome.assessment, points, writes);
+      this.board.vector(vector);
+      this.#finish(window, points, writes);
+    });
+  }
+
+  #judge(assessment: Assessment, points: Point[], writes: StateWrite[]): void {
+    const judged = this.#parts.health.assess(assessment);
+    points.push(assessmentPoint(assessment));
+    points.push(healthPoint(judged.health, MACHINE_STATES.indexOf(judged.health.state)));
+    for (const event of judged.alarms) points.push(alarmPoint(event));
+    if (judged.state) writes.push(judged.state);
+    this.board.judged(assessment, judged.health, judged.alarms);
+  }
+
+  #stateAfter(window: Window): StateWrite[] {
+    const { machine } = window;
+    const writes: StateWrite[] = [
+      { machine, key: 'window', value: this.#parts.windower.snapshot(machine, window.endMs) },
+    ];
+    if (this.#parts.extractors.get(window.machineClass)!.stateful) {
+      writes.push({ machine, key: 'features', value: encodeFeatureState(this.#featureStates.get(machine)!) });
+    }
+    return writes;
+  }
+
+  #finish(window: Window, points: Point[], stateWrites: StateWrite[]): void {
+    this.#results.push({ machine: window.machine, closedUntilMs: window.endMs, points, stateWrites });
+  }
+
+  #nextUnit(trimBelowBatch: number): CommitUnit | null {
+    const taken = this.#feed.drain();
+    const results = this.#results;
+    if (taken === null && results.length === 0) return null;
+    this.#results = [];
+    return {
+      journal: taken?.journal ?? null,
+      acceptedSamples: taken?.acceptedSamples ?? 0,
+      channels: taken?.channels ?? ([] as ChannelRef[]),
+      deadLetters: taken?.deadLetters ?? ([] as DeadLetter[]),
+      settled: this.#parts.windower.settledCounts(),
+      results,
+      trimBelowBatch,
+    };
+  }
+}

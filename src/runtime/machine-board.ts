@@ -1,0 +1,65 @@
+/** The last word on each machine, kept in memory for the status page: results of the path enter, a snapshot leaves. */
+
+import type { Assessment } from '../domain/assessment.ts';
+import { type FeatureVector, fullFeatureId } from '../domain/feature-vector.ts';
+import type { AlarmEvent, MachineHealth } from '../domain/health.ts';
+
+export interface BoardEntry {
+  readonly machine: string;
+  readonly machineClass: string;
+  readonly vector: FeatureVector;
+  readonly assessment: Assessment | null;
+  readonly health: MachineHealth | null;
+}
+
+/** Alarm transitions kept for the page; older ones are in the database. */
+const RECENT_ALARMS = 100;
+
+/** One entry per machine ever seen since the start; bounded by `limits.maxChannels`. */
+export class MachineBoard {
+  readonly #vectors = new Map<string, FeatureVector>();
+  readonly #judged = new Map<string, { assessment: Assessment; health: MachineHealth }>();
+  readonly #alarms: AlarmEvent[] = [];
+
+  vector(vector: FeatureVector): void {
+    this.#vectors.set(vector.machine, vector);
+  }
+
+  judged(assessment: Assessment, health: MachineHealth, alarms: readonly AlarmEvent[]): void {
+    this.#judged.set(assessment.machine, { assessment, health });
+    this.#alarms.push(...alarms);
+    if (this.#alarms.length > RECENT_ALARMS) this.#alarms.splice(0, this.#alarms.length - RECENT_ALARMS);
+  }
+
+  /** Machines by name. */
+  entries(): BoardEntry[] {
+    return [...this.#vectors.values()]
+      .sort((a, b) => (a.machine < b.machine ? -1 : 1))
+      .map((vector) => ({
+        machine: vector.machine,
+        machineClass: vector.machineClass,
+        vector,
+        assessment: this.#judged.get(vector.machine)?.assessment ?? null,
+        health: this.#judged.get(vector.machine)?.health ?? null,
+      }));
+  }
+
+  /** Newest last, at most 100. */
+  recentAlarms(): readonly AlarmEvent[] {
+    return this.#alarms;
+  }
+}
+
+/** The defined features of a vector as rows for people. */
+export function featureRows(vector: FeatureVector): { id: string; unit: string; value: number }[] {
+  const rows: { id: string; unit: string; value: number }[] = [];
+  for (const group of vector.groups) {
+    group.specs.forEach((spec, i) => {
+      const value = group.values[i];
+      if (value !== undefined && Number.isFinite(value)) {
+        rows.push({ id: fullFeatureId(group.channel, spec.id), unit: spec.unit, value });
+      }
+    });
+  }
+  return rows;
+}

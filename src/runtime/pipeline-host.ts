@@ -1,0 +1,132 @@
+/** The MQTT thread's handle on the pipeline thread: start, commit positions, status, stop. */
+
+import { Worker } from 'node:worker_threads';
+import type { ChannelRef } from '../domain/machine.ts';
+import { GatewayError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { MetricSample } from '../telemetry/metrics.ts';
+import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';
+import type { PipelineStatus } from './pipeline-status.ts';
+
+export interface PipelineHostOptions {
+  readonly input: PipelineInput;
+  readonly logger: Logger;
+  onCommitted(position: number): void;
+  /** The thread ended or reported an error it can't go on with. Called once. */
+  onFailed(error: GatewayError): void;
+}
+
+/** How long the pipeline may take to commit and hand over when the gateway stops. */
+const STOP_DEADLINE_MS = 8_000;
+
+export class PipelineHost {
+  readonly #options: PipelineHostOptions;
+  readonly #worker: Worker;
+  #status: PipelineStatus | null = null;
+  #metrics: MetricSample[] = [];
+  #statusAtMs = 0;
+  #stopping = false;
+  #failed = false;
+  #onReady: ((channels: readonly ChannelRef[]) => void) | null = null;
+  #onStartFailed: ((error: GatewayError) => void) | null = null;
+  #onStopped: (() => void) | null = null;
+
+  constructor(options: PipelineHostOptions) {
+    this.#options = options;
+    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+    this.#worker = new Worker(new URL(`./pipeline-worker${extension}`, import.meta.url), {
+      workerData: options.input,
+      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+    });
+    this.#worker.on('message', (message: FromPipeline) => this.#receive(message));
+    this.#worker.on('error', (error) => this.#fail(this.#died(error)));
+    this.#worker.on('exit', (code) => this.#exited(code));
+  }
+
+  /**
+   * Resolves with the channels known from earlier runs once the store is open and the open windows are rebuilt.
+   * @throws GatewayError with the pipeline's own code
+   */
+  ready(): Promise<readonly ChannelRef[]> {
+    return new Promise((resolve, reject) => {
+      this.#onReady = resolve;
+      this.#onStartFailed = reject;
+    });
+  }
+
+  requestCommit(): void {
+    this.#post({ type: 'commit' });
+  }
+
+  reportIngest(summary: IngestSummary): void {
+    this.#post({ type: 'ingest', summary });
+  }
+
+  /** Latest status, at most about a second old; null before the first. */
+  get status(): PipelineStatus | null {
+    return this.#status;
+  }
+
+  get metrics(): readonly MetricSample[] {
+    return this.#metrics;
+  }
+
+  /** Age of the latest status in ms: large means the pipeline makes no progress. */
+  get silentMs(): number {
+    return performance.now() - this.#statusAtMs;
+  }
+
+  /** Cooperative: a thread inside a native call must never be terminated. */
+  async stop(): Promise<void> {
+    if (this.#failed) return;
+    this.#stopping = true;
+    const stopped = new Promise<void>((resolve) => {
+      this.#onStopped = resolve;
+    });
+    this.#post({ type: 'stop' });
+    const timer = setTimeout(() => this.#onStopped?.(), STOP_DEADLINE_MS);
+    await stopped;
+    clearTimeout(timer);
+  }
+
+  #post(message: ToPipeline): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromPipeline): void {
+    if (message.type === 'committed') {
+      this.#options.onCommitted(message.position);
+    } else if (message.type === 'status') {
+      this.#status = message.status;
+      this.#metrics = message.metrics;
+      this.#statusAtMs = performance.now();
+    } else if (message.type === 'ready') {
+      this.#statusAtMs = performance.now();
+      this.#onReady?.(message.channels);
+    } else if (message.type === 'failed') {
+      this.#fail(
+        new GatewayError(message.code as ConstructorParameters<typeof GatewayError>[0], message.message, {
+          hint: message.hint,
+        }),
+      );
+    } else {
+      this.#onStopped?.();
+    }
+  }
+
+  #died(cause: unknown): GatewayError {
+    return new GatewayError('MW_WORKER_DIED', 'the pipeline thread ended', { cause });
+  }
+
+  #exited(code: number): void {
+    this.#onStopped?.();
+    if (!this.#stopping) this.#fail(this.#died(`exit code ${code}`));
+  }
+
+  #fail(error: GatewayError): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    this.#onStartFailed?.(error);
+    this.#options.onFailed(error);
+  }
+}

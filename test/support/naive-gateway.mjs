@@ -1,0 +1,25 @@
+// The negative control of the kill test: a broker that stores what it publishes, as most gateways do.
+// aedes acknowledges before on('publish') runs, so a kill loses messages that the sender was told are safe.
+// Usage: node naive-gateway.mjs PORT DATABASE_FILE
+
+import { createServer } from 'node:net';
+import { Aedes } from 'aedes';
+import Database from 'better-sqlite3';
+
+const [port, file] = process.argv.slice(2);
+const database = new Database(file);
+database.pragma('journal_mode = WAL');
+database.pragma('synchronous = FULL');
+database.exec('CREATE TABLE IF NOT EXISTS message (topic TEXT, payload TEXT)');
+const insert = database.prepare('INSERT INTO message VALUES (?, ?)');
+let waiting = [];
+setInterval(() => {
+  const batch = waiting;
+  waiting = [];
+  if (batch.length > 0) database.transaction(() => batch.forEach((m) => insert.run(m.topic, m.payload)))();
+}, 50);
+const broker = await Aedes.createBroker();
+broker.on('publish', (packet, client) => {
+  if (client) waiting.push({ topic: packet.topic, payload: packet.payload.toString() });
+});
+createServer(broker.handle).listen(Number(port), '127.0.0.1');
