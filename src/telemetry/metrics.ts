@@ -17,6 +17,15 @@ export const METRICS = {
   millwright_ingest_connections: { type: 'gauge', help: 'Open MQTT connections' },
   // store
   millwright_store_commits_total: { type: 'counter', help: 'Transactions committed' },
+  // telemetry
+  millwright_build_info: { type: 'gauge', help: 'Always 1; the labels say which version runs on which runtime' },
+  millwright_process_start_time_seconds: { type: 'gauge', help: 'When the process started, seconds since the epoch' },
+  millwright_process_cpu_seconds_total: { type: 'counter', help: 'CPU time of all threads, by mode' },
+  millwright_process_heap_used_bytes: { type: 'gauge', help: 'JavaScript heap in use, by thread' },
+  millwright_event_loop_delay_seconds: { type: 'gauge', help: 'How late timers fired since the last scrape, by thread and quantile' },
+  // http
+  millwright_http_requests_total: { type: 'counter', help: 'HTTP requests answered, by route and status' },
+  millwright_http_connections: { type: 'gauge', help: 'Open HTTP connections' },
   // runtime
   millwright_process_resident_memory_bytes: { type: 'gauge', help: 'Resident set size of the gateway process' },
 } as const satisfies Record<string, MetricDefinition>;
@@ -34,4 +43,84 @@ export interface MetricSample {
 /** Anything that counts. */
 export interface MetricSource {
   metrics(): MetricSample[];
+}
+
+/**
+ * Samples of several threads as one list without repeated series, first seen first: counters and histograms of the
+ * same series are added, of a gauge the last word counts.
+ */
+export function mergeSamples(...lists: readonly (readonly MetricSample[])[]): MetricSample[] {
+  const series = new Map<string, MetricSample>();
+  for (const sample of lists.flat()) {
+    const key = `${sample.name}${sample.suffix ?? ''}${labelText(sample.labels)}`;
+    const known = series.get(key);
+    const adds = known !== undefined && METRICS[sample.name].type !== 'gauge';
+    series.set(key, adds ? { ...sample, value: known.value + sample.value } : sample);
+  }
+  return [...series.values()];
+}
+
+/**
+ * Prometheus text exposition format 0.0.4: families by name, `# HELP` and `# TYPE` once each, series by labels,
+ * buckets by bound with `+Inf` last, then `_sum` and `_count`. Equal samples in any order give equal text.
+ */
+export function renderMetrics(samples: readonly MetricSample[]): string {
+  const families = new Map<MetricName, MetricSample[]>();
+  for (const sample of mergeSamples(samples)) {
+    const family = families.get(sample.name);
+    if (family === undefined) families.set(sample.name, [sample]);
+    else family.push(sample);
+  }
+  const names = [...families.keys()].sort(compareText);
+  return names.map((name) => renderFamily(name, families.get(name)!)).join('');
+}
+
+function renderFamily(name: MetricName, samples: MetricSample[]): string {
+  const { type, help } = METRICS[name];
+  const lines = samples
+    .map((sample) => ({ order: seriesOrder(sample), bound: bucketBound(sample), sample }))
+    .sort((a, b) => compareText(a.order, b.order) || a.bound - b.bound)
+    .map(({ sample }) => `${name}${sample.suffix ?? ''}${labelText(sample.labels)} ${numberText(sample.value)}\n`);
+  return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n${lines.join('')}`;
+}
+
+const SUFFIX_ORDER = { _bucket: '0', _sum: '1', _count: '2' } as const;
+
+/** Series of one histogram stay together: by labels without `le`, then bucket, sum, count. */
+function seriesOrder({ labels, suffix }: MetricSample): string {
+  const { le: _, ...rest } = labels ?? {};
+  return `${labelText(rest)}\0${suffix === undefined ? '' : SUFFIX_ORDER[suffix]}`;
+}
+
+function bucketBound({ labels }: MetricSample): number {
+  const le = labels?.['le'];
+  if (le === undefined) return 0;
+  return le === '+Inf' ? Infinity : Number(le);
+}
+
+/** `{a="1",b="2"}` with names in order and values escaped; '' without labels. */
+function labelText(labels: MetricSample['labels']): string {
+  const pairs = Object.entries(labels ?? {});
+  if (pairs.length === 0) return '';
+  pairs.sort(([a], [b]) => compareText(a, b));
+  return `{${pairs.map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(',')}}`;
+}
+
+function escapeLabel(value: string): string {
+  return escapeHelp(value).replaceAll('"', '\\"');
+}
+
+function escapeHelp(text: string): string {
+  return text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+}
+
+/** As Go's strconv.ParseFloat reads it. */
+export function numberText(value: number): string {
+  if (value === Infinity) return '+Inf';
+  if (value === -Infinity) return '-Inf';
+  return String(value);
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
