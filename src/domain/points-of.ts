@@ -107,3 +107,30 @@ export function alarmPoint(event: AlarmEvent): Point {
     timeMs: event.timeMs,
   };
 }
+
+/** What the gateway says about itself, once per `statusIntervalMs`; the names are the fields of the point. */
+export interface GatewayCounts {
+  readonly accepted_samples: number;
+  readonly late_samples: number;
+  readonly duplicate_samples: number;
+  /** Messages kept verbatim because they could not be used, and points a sink refused. */
+  readonly dead_letters: number;
+  /** Over all sinks. */
+  readonly outbox_pending_points: number;
+  /** Age of the oldest point that waits for a sink, seconds; 0 when none waits. */
+  readonly outbox_oldest_age_s: number;
+  readonly delivered_points: number;
+  /** Open MQTT connections. */
+  readonly connections: number;
+  readonly rss_bytes: number;
+  /** From the arrival of a QoS 1 message to its acknowledgement; NaN while there was none. */
+  readonly ack_latency_p99_ms: number;
+  readonly store_bytes: number;
+}
+
+/** One point, tag `gateway`; counts that are not finite are left out. */
+export function gatewayStatusPoint(gateway: string, counts: GatewayCounts, timeMs: number): Point {
+  const fields: Record<string, FieldValue> = {};
+  for (const [name, value] of Object.entries(counts)) if (Number.isFinite(value)) fields[name] = value;
+  return { pointClass: 'aggregate', measurement: MEASUREMENTS.gateway, tags: { gateway }, fields, timeMs };
+}
