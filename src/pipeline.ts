@@ -19,21 +19,20 @@ import type { Point } from './domain/point.ts';
 import { alarmPoint, assessmentPoint, featurePoints, healthPoint } from './domain/points-of.ts';
 import type { RecordSpan } from './domain/record-span.ts';
 import type { StateWrite } from './domain/state-write.ts';
-import type { Window } from './domain/window.ts';
 import type { WindowResult } from './domain/window-result.ts';
+import type { FeatureExtractor } from './features/extractor.ts';
 import {
   decodeFeatureState,
   emptyFeatureState,
   encodeFeatureState,
   type FeatureState,
 } from './features/feature-state.ts';
-import type { FeatureExtractor } from './features/extractor.ts';
 import type { HealthMonitor } from './health/health-monitor.ts';
 import type { Assessor } from './inference/assessor.ts';
 import { MachineBoard } from './runtime/machine-board.ts';
 import { RecordFeed } from './runtime/record-feed.ts';
 import type { CommitUnit, Store } from './store/store.ts';
-import type { Windower } from './window/windower.ts';
+import type { ClosedWindow, Windower } from './window/windower.ts';
 
 export interface PipelineParts {
   readonly classes: Readonly<Record<string, MachineClassConfig>>;
@@ -59,6 +58,7 @@ export class Pipeline {
   readonly #feed: RecordFeed;
   readonly #featureStates = new Map<string, FeatureState>();
   #results: WindowResult[] = [];
+  #settled = { windowed: 0, duplicate: 0 };
   #unit: CommitUnit | null = null;
 
   constructor(parts: PipelineParts) {
@@ -72,13 +72,16 @@ export class Pipeline {
     for (const ref of store.channels()) windower.register(ref);
     const closedUntil = store.closedUntil();
     for (const { machine, key, value } of store.machineStates()) {
-      if (key === 'window') windower.restore(machine, value, closedUntil.get(machine) ?? 0);
+      if (key === 'window')
+        windower.restore(machine, value, closedUntil.get(machine) ?? Number.NEGATIVE_INFINITY);
       else if (key === 'features') this.#featureStates.set(machine, decodeFeatureState(value));
       else if (key === 'health') health.restore(machine, value);
       else assessor.restore(machine, key, value);
     }
     const now = this.#parts.monotonicMs();
+    windower.beginReplay();
     for (const batch of store.journalBatches()) this.#feed.replay(batch.records, batch.id, now);
+    windower.endReplay(now);
   }
 
   /** False while the windows hold so much that the senders must wait. */
@@ -103,7 +106,8 @@ export class Pipeline {
     this.#unit = unit;
     this.#parts.store.commit(unit);
     this.#unit = null;
-    for (const result of unit.results) this.#parts.windower.committed(result.machine, result.closedUntilMs);
+    for (const { machine, closedUntilMs } of unit.results)
+      this.#parts.windower.committed(machine, closedUntilMs);
     return true;
   }
 
@@ -113,9 +117,9 @@ export class Pipeline {
    */
   compute(deadlineMs: number): boolean {
     while (this.#results.length < MAX_WAITING_RESULTS) {
-      const [window] = this.#parts.windower.takeClosed(1);
-      if (window === undefined) return false;
-      this.#assess(window, this.#extract(window));
+      const closed = this.#parts.windower.takeClosed();
+      if (closed === null) return false;
+      this.#assess(closed, this.#extract(closed));
       if (this.#parts.monotonicMs() >= deadlineMs) return true;
     }
     return false;
@@ -131,7 +135,7 @@ export class Pipeline {
     return this.#results.length + (this.#unit?.results.length ?? 0);
   }
 
-  #extract(window: Window): FeatureVector {
+  #extract({ window }: ClosedWindow): FeatureVector {
     const extractor = this.#parts.extractors.get(window.machineClass)!;
     let state = this.#featureStates.get(window.machine);
     if (state === undefined) {
@@ -141,20 +145,20 @@ export class Pipeline {
     return extractor.extract(window, state);
   }
 
-  #assess(window: Window, vector: FeatureVector): void {
+  #assess(closed: ClosedWindow, vector: FeatureVector): void {
     const { assessor } = this.#parts;
-    const stateWrites = this.#stateAfter(window);
-    if (!assessor.needsInference(window.machineClass)) {
+    const points = featurePoints(vector);
+    const writes = this.#stateAfter(closed);
+    if (!assessor.needsInference(vector.machineClass)) {
       this.board.vector(vector);
-      this.#finish(window, featurePoints(vector), stateWrites);
+      this.#finish(closed, points, writes);
       return;
     }
     assessor.submit(vector, (outcome) => {
-      const points = featurePoints(vector);
-      const writes = [...stateWrites, ...outcome.stateWrites];
+      writes.push(...outcome.stateWrites);
       this.#judge(outcome.assessment, points, writes);
       this.board.vector(vector);
-      this.#finish(window, points, writes);
+      this.#finish(closed, points, writes);
     });
   }
 
@@ -167,32 +171,39 @@ export class Pipeline {
     this.board.judged(assessment, judged.health, judged.alarms);
   }
 
-  #stateAfter(window: Window): StateWrite[] {
+  #stateAfter({ window, state }: ClosedWindow): StateWrite[] {
     const { machine } = window;
-    const writes: StateWrite[] = [
-      { machine, key: 'window', value: this.#parts.windower.snapshot(machine, window.endMs) },
-    ];
+    const writes: StateWrite[] = [{ machine, key: 'window', value: state }];
     if (this.#parts.extractors.get(window.machineClass)!.stateful) {
       writes.push({ machine, key: 'features', value: encodeFeatureState(this.#featureStates.get(machine)!) });
     }
     return writes;
   }
 
-  #finish(window: Window, points: Point[], stateWrites: StateWrite[]): void {
-    this.#results.push({ machine: window.machine, closedUntilMs: window.endMs, points, stateWrites });
+  #finish(
+    { window, closedUntilMs, settled }: ClosedWindow,
+    points: Point[],
+    stateWrites: StateWrite[],
+  ): void {
+    this.#settled.windowed += settled.samples;
+    this.#settled.duplicate += settled.duplicates;
+    this.#results.push({ machine: window.machine, closedUntilMs, points, stateWrites });
   }
 
   #nextUnit(trimBelowBatch: number): CommitUnit | null {
     const taken = this.#feed.drain();
     const results = this.#results;
     if (taken === null && results.length === 0) return null;
+    const settled = this.#settled;
+    const refused = this.#parts.windower.takeRefused();
     this.#results = [];
+    this.#settled = { windowed: 0, duplicate: 0 };
     return {
       journal: taken?.journal ?? null,
       acceptedSamples: taken?.acceptedSamples ?? 0,
       channels: taken?.channels ?? ([] as ChannelRef[]),
       deadLetters: taken?.deadLetters ?? ([] as DeadLetter[]),
-      settled: this.#parts.windower.settledCounts(),
+      settled: { ...settled, late: refused.late, evicted: refused.overLimit },
       results,
       trimBelowBatch,
     };

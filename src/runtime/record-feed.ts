@@ -1,6 +1,6 @@
 /**
- * Walks records into the windower and gathers what the journal must keep: the bytes of every record but the volatile
- * ones, new channels and dead letters.
+ * Walks records into the windower and gathers what must become durable: the bytes of the records that some window
+ * needs and that are not volatile, new channels and dead letters.
  */
 
 import type { DeadLetter } from '../domain/dead-letter.ts';
@@ -8,11 +8,11 @@ import type { ChannelRef } from '../domain/machine.ts';
 import { RecordFlag, RecordKind, WAVEFORM_HEADER_BYTES } from '../domain/record.ts';
 import { decodeChannel, decodeDeadLetter, type RecordViews, recordViews } from '../domain/record-codec.ts';
 import type { RecordSpan } from '../domain/record-span.ts';
-import type { Windower } from '../window/windower.ts';
+import { Accepted, type Windower } from '../window/windower.ts';
 
 /** What one commit has to make durable. */
 export interface TakenRecords {
-  /** Whole records; null if every record was volatile, a channel or a dead letter. */
+  /** Whole records; null if none has to be kept. */
   readonly journal: Uint8Array | null;
   readonly acceptedSamples: number;
   readonly channels: readonly ChannelRef[];
@@ -84,40 +84,38 @@ export class RecordFeed {
     if (fresh) this.#keep(v.u8, runFrom, to);
   }
 
-  /** True if the record belongs into the journal. */
+  /** True if the record belongs into the journal: not volatile, and some window will need it. */
   #one(v: RecordViews, at: number, batchId: number, nowMs: number, fresh: boolean): boolean {
     const kind = v.u8[at + 4]!;
-    const flags = v.u16[(at + 6) >> 1]!;
+    const durable = (v.u16[(at + 6) >> 1]! & RecordFlag.VOLATILE) === 0;
     if (kind === RecordKind.SCALAR) {
-      this.#windower.addScalar(
+      const code = this.#windower.addScalar(
         v.u32[(at + 8) >> 2]!,
         v.f64[(at + 16) >> 3]!,
         v.f64[(at + 24) >> 3]!,
         v.u8[at + 5]!,
-        flags,
         v.u32[(at + 12) >> 2]!,
         batchId,
         nowMs,
       );
       if (fresh) this.#acceptedSamples += 1;
-      return (flags & RecordFlag.VOLATILE) === 0;
+      return durable && code === Accepted.YES;
     }
     if (kind === RecordKind.WAVEFORM) {
       const n = v.u32[(at + 32) >> 2]!;
       const first = (at + WAVEFORM_HEADER_BYTES) >> 2;
-      this.#windower.addWaveform(
+      const code = this.#windower.addWaveform(
         v.u32[(at + 8) >> 2]!,
         v.f64[(at + 16) >> 3]!,
         v.f64[(at + 24) >> 3]!,
         v.f32.subarray(first, first + n),
         v.u8[at + 5]!,
-        flags,
         v.u32[(at + 12) >> 2]!,
         batchId,
         nowMs,
       );
       if (fresh) this.#acceptedSamples += n;
-      return (flags & RecordFlag.VOLATILE) === 0;
+      return durable && code === Accepted.YES;
     }
     if (fresh && kind === RecordKind.CHANNEL) {
       const ref = decodeChannel(v.u8, at);

@@ -147,10 +147,16 @@ export class RingReader extends RingEnd {
     if (available === 0) return [];
     const at = this.#position & (this.capacity - 1);
     const first = Math.min(available, this.capacity - at);
-    const spans: RecordSpan[] = [{ views: this.views, from: at, to: this.#wholeRecords(at, at + first, maxBytes) }];
+    const spans: RecordSpan[] = [
+      { views: this.views, from: at, to: this.#wholeRecords(at, at + first, maxBytes) },
+    ];
     const taken = spans[0]!.to - at;
     if (taken === first && available > first && taken < maxBytes) {
-      spans.push({ views: this.views, from: 0, to: this.#wholeRecords(0, available - first, maxBytes - taken) });
+      spans.push({
+        views: this.views,
+        from: 0,
+        to: this.#wholeRecords(0, available - first, maxBytes - taken),
+      });
     }
     return spans;
   }

@@ -1,0 +1,387 @@
+/**
+ * The windows of one machine: samples enter, closed windows leave.
+ *
+ * Time is the sensors' own. The watermark is the smallest newest event time among the machine's channels that are not
+ * idle, minus `outOfOrderMs`; it never goes back, and it is the machine's own: a sensor with a fast clock holds back or
+ * pushes on nobody else. A window closes when the watermark reaches its end, or when every channel fell silent.
+ *
+ * Start-up: only channels seen since the start count. That is enough for a restart to close the same windows as no
+ * restart: a window that is not yet committed has its samples in the journal; a channel that held the watermark back
+ * has its newest sample at or after the last closed end, hence in an open window, hence in the journal; so after the
+ * replay the watermark stands where it stood. Senders repeat what was not acknowledged in per-channel order, so what
+ * arrives then is no older than `outOfOrderMs` behind its own channel.
+ */
+
+import type { ChannelConfig } from '../config/schema.ts';
+import type { ChannelRef } from '../domain/machine.ts';
+import type { Quality } from '../domain/record.ts';
+import type { ChannelSlice, Window } from '../domain/window.ts';
+import type { ClassSpec } from './class-spec.ts';
+import { encodeHeld, type HeldByChannel } from './held-state.ts';
+import { gradeOf, worse } from './quality.ts';
+import { ScalarBuffer } from './scalar-buffer.ts';
+import { WaveformBuffer } from './waveform-buffer.ts';
+
+/** What became of a sample. */
+export const Accepted = { YES: 0, LATE: 1, OVER_LIMIT: 2, UNKNOWN_CHANNEL: 3, SETTLED_BEFORE: 4 } as const;
+export type AcceptedCode = (typeof Accepted)[keyof typeof Accepted];
+
+/** A window ready for its features, with what must be remembered once it is durable. */
+export interface ClosedWindow {
+  readonly window: Window;
+  /** Persisted with the result: windows of this machine up to here need no sample again. */
+  readonly closedUntilMs: number;
+  /** Samples whose last window this is, and exact repeats among them. */
+  readonly settled: { readonly samples: number; readonly duplicates: number };
+  /** Carried state as of this window, for a restart. */
+  readonly state: Uint8Array;
+}
+
+interface Channel {
+  readonly name: string;
+  readonly config: ChannelConfig;
+  readonly scalar: ScalarBuffer | null;
+  readonly waveform: WaveformBuffer | null;
+  seen: boolean;
+  idle: boolean;
+  newestMs: number;
+  lastArrivalMs: number;
+}
+
+interface Emitted {
+  revision: number;
+  dirty: boolean;
+}
+
+export class MachineWindows {
+  readonly machine: string;
+  readonly spec: ClassSpec;
+  /** Declared order, then wildcard channels by name: the order of slices must not depend on arrival. */
+  #channels: Channel[] = [];
+  /** Bucket -> smallest journal batch that holds one of its samples; the buckets are also the windows with data. */
+  readonly #needs = new Map<number, number>();
+  /** Windows emitted but not final, by index; only with allowedLatenessMs. */
+  readonly #emitted = new Map<number, Emitted>();
+  #watermarkMs = Number.NEGATIVE_INFINITY;
+  /** Ends up to here are emitted. */
+  #closedUntilMs = Number.NEGATIVE_INFINITY;
+  /** Samples whose last window ends up to here are late. */
+  #finalUntilMs = Number.NEGATIVE_INFINITY;
+  /** Ends up to here were committed before the last start: the journal repeats what is already accounted. */
+  #restoredUntilMs = Number.NEGATIVE_INFINITY;
+  #holder: Channel | null = null;
+  #lastBucket = Number.NaN;
+  #replaying = false;
+  #settled = { samples: 0, duplicates: 0 };
+  readonly #out: ClosedWindow[];
+
+  /** @param out closed windows are appended here, in order of their start */
+  constructor(machine: string, spec: ClassSpec, out: ClosedWindow[]) {
+    this.machine = machine;
+    this.spec = spec;
+    this.#out = out;
+  }
+
+  /** Adds a channel; null if the class neither declares it nor has a wildcard. */
+  register(ref: ChannelRef): Channel | null {
+    const known = this.#channels.find((channel) => channel.name === ref.channel);
+    if (known) return known;
+    const config = this.spec.channel(ref.channel);
+    if (config === null) return null;
+    const channel: Channel = {
+      name: ref.channel,
+      config,
+      scalar: config.kind === 'scalar' ? new ScalarBuffer() : null,
+      waveform: config.kind === 'waveform' ? new WaveformBuffer() : null,
+      seen: false,
+      idle: false,
+      newestMs: Number.NEGATIVE_INFINITY,
+      lastArrivalMs: Number.NEGATIVE_INFINITY,
+    };
+    this.#channels = [...this.#channels, channel].sort(
+      (a, b) => this.#rank(a) - this.#rank(b) || (a.name < b.name ? -1 : 1),
+    );
+    return channel;
+  }
+
+  /** State of the last committed window; the journal is replayed next. */
+  restore(closedUntilMs: number, held: HeldByChannel): void {
+    this.#restoredUntilMs = closedUntilMs;
+    this.#closedUntilMs = closedUntilMs;
+    this.#finalUntilMs = closedUntilMs;
+    this.#watermarkMs = closedUntilMs;
+    for (const channel of this.#channels) {
+      if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
+    }
+  }
+
+  /** While replaying, nothing is late and nothing closes: the journal holds only what was accepted. */
+  beginReplay(): void {
+    this.#replaying = true;
+  }
+
+  endReplay(nowMs: number): void {
+    this.#replaying = false;
+    for (const channel of this.#channels) if (channel.seen) channel.lastArrivalMs = nowMs;
+    this.#raiseWatermark();
+  }
+
+  addScalar(
+    channel: Channel,
+    timeMs: number,
+    value: number,
+    quality: number,
+    sequence: number,
+    batchId: number,
+    nowMs: number,
+  ): AcceptedCode {
+    const buffer = channel.scalar;
+    if (buffer === null) return Accepted.UNKNOWN_CHANNEL;
+    const code = this.#admit(timeMs, buffer.size);
+    if (code !== Accepted.YES) return code;
+    this.#need(timeMs, batchId);
+    buffer.add(timeMs, value, quality, sequence);
+    this.#arrived(channel, timeMs, nowMs);
+    return Accepted.YES;
+  }
+
+  addWaveform(
+    channel: Channel,
+    t0Ms: number,
+    sampleRateHz: number,
+    values: Float32Array,
+    quality: number,
+    sequence: number,
+    batchId: number,
+    nowMs: number,
+  ): AcceptedCode {
+    const buffer = channel.waveform;
+    if (buffer === null) return Accepted.UNKNOWN_CHANNEL;
+    const code = this.#admit(t0Ms, buffer.size + values.length);
+    if (code !== Accepted.YES) return code;
+    this.#need(t0Ms, batchId);
+    buffer.add(t0Ms, sampleRateHz, values, quality, sequence);
+    this.#arrived(channel, t0Ms, nowMs);
+    return Accepted.YES;
+  }
+
+  /** Idle closing: a channel silent for `idleTimeoutMs` no longer holds back the others; all silent closes everything. */
+  advance(nowMs: number): void {
+    if (this.#needs.size === 0) return;
+    let changed = false;
+    let active = 0;
+    for (const channel of this.#channels) {
+      if (!channel.seen) continue;
+      if (!channel.idle && nowMs - channel.lastArrivalMs >= this.spec.idleTimeoutMs) {
+        channel.idle = true;
+        changed = true;
+      }
+      if (!channel.idle) active += 1;
+    }
+    if (active === 0) this.flush('idle');
+    else if (changed) this.#raiseWatermark();
+    this.#reissue();
+  }
+
+  /** Closes every window that holds data. */
+  flush(closedBy: 'idle' | 'flush'): void {
+    this.#reissue();
+    if (this.#needs.size === 0) return;
+    const last = Math.max(...this.#needs.keys());
+    this.#closeUntil(this.spec.endOf(last), closedBy);
+    this.#finalizeUntil(this.spec.endOf(last));
+    this.#watermarkMs = Math.max(this.#watermarkMs, this.spec.endOf(last));
+  }
+
+  /** The result of the window is durable. */
+  committed(closedUntilMs: number): void {
+    for (const bucket of this.#needs.keys()) {
+      if (this.spec.endOf(bucket) <= closedUntilMs) this.#needs.delete(bucket);
+    }
+    this.#lastBucket = Number.NaN;
+  }
+
+  oldestBatchNeeded(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const batchId of this.#needs.values()) if (batchId < oldest) oldest = batchId;
+    return oldest;
+  }
+
+  get openSamples(): number {
+    return this.#channels.reduce((sum, c) => sum + (c.scalar?.size ?? 0) + (c.waveform?.size ?? 0), 0);
+  }
+
+  #admit(timeMs: number, buffered: number): AcceptedCode {
+    const end = this.spec.endOf(this.spec.bucketOf(timeMs));
+    if (this.#replaying) return end <= this.#restoredUntilMs ? Accepted.SETTLED_BEFORE : Accepted.YES;
+    if (end <= this.#finalUntilMs) return Accepted.LATE;
+    return buffered >= this.spec.maxBufferedSamples ? Accepted.OVER_LIMIT : Accepted.YES;
+  }
+
+  #need(timeMs: number, batchId: number): void {
+    const bucket = this.spec.bucketOf(timeMs);
+    if (bucket === this.#lastBucket) return;
+    this.#lastBucket = bucket;
+    if (!this.#needs.has(bucket)) this.#needs.set(bucket, batchId);
+    if (this.#emitted.size === 0) return;
+    for (let index = this.spec.firstWindowOf(bucket); index <= bucket; index += 1) {
+      const emitted = this.#emitted.get(index);
+      if (emitted) emitted.dirty = true;
+    }
+    // The next sample of this bucket must look again: the windows may be reissued in between.
+    this.#lastBucket = Number.NaN;
+  }
+
+  #arrived(channel: Channel, timeMs: number, nowMs: number): void {
+    channel.lastArrivalMs = nowMs;
+    const joined = !channel.seen || channel.idle;
+    channel.seen = true;
+    channel.idle = false;
+    const newer = timeMs > channel.newestMs;
+    if (newer) channel.newestMs = timeMs;
+    if (this.#replaying) return;
+    if (joined || (newer && (channel === this.#holder || this.#holder === null))) this.#raiseWatermark();
+  }
+
+  #raiseWatermark(): void {
+    let holder: Channel | null = null;
+    for (const channel of this.#channels) {
+      if (!channel.seen || channel.idle || !channel.config.required) continue;
+      if (holder === null || channel.newestMs < holder.newestMs) holder = channel;
+    }
+    // A machine of which only optional channels speak is led by the newest of them.
+    holder ??= this.#newestOptional();
+    this.#holder = holder;
+    if (holder === null) return;
+    const watermarkMs = holder.newestMs - this.spec.outOfOrderMs;
+    if (watermarkMs <= this.#watermarkMs) return;
+    this.#watermarkMs = watermarkMs;
+    const closedBy = this.spec.closedBy(watermarkMs);
+    if (closedBy > this.#closedUntilMs) this.#closeUntil(closedBy, 'watermark');
+    this.#finalizeUntil(this.spec.closedBy(watermarkMs - this.spec.allowedLatenessMs));
+  }
+
+  #newestOptional(): Channel | null {
+    let newest: Channel | null = null;
+    for (const channel of this.#channels) {
+      if (channel.seen && !channel.idle && (newest === null || channel.newestMs > newest.newestMs))
+        newest = channel;
+    }
+    return newest;
+  }
+
+  #closeUntil(endMs: number, closedBy: Window['closedBy']): void {
+    for (const index of this.#windowsWithin(this.#closedUntilMs, endMs)) {
+      // Without lateness a window is final as it closes, so its settled samples travel with it.
+      if (this.spec.allowedLatenessMs === 0) this.#emit(index, 0, closedBy, this.spec.endOf(index));
+      else {
+        this.#emitted.set(index, { revision: 0, dirty: false });
+        this.#emit(index, 0, closedBy, Math.min(this.#finalUntilMs, this.spec.endOf(index)));
+      }
+    }
+    this.#closedUntilMs = Math.max(this.#closedUntilMs, endMs);
+  }
+
+  #finalizeUntil(endMs: number): void {
+    if (endMs <= this.#finalUntilMs) return;
+    if (this.#emitted.size > 0) {
+      this.#reissue();
+      for (const index of this.#emitted.keys())
+        if (this.spec.endOf(index) <= endMs) this.#emitted.delete(index);
+    }
+    this.#finalUntilMs = endMs;
+    this.#drop(endMs);
+  }
+
+  /** Windows with data whose end lies in (afterEndMs, untilEndMs], by start. */
+  #windowsWithin(afterEndMs: number, untilEndMs: number): number[] {
+    const indexes = new Set<number>();
+    for (const bucket of this.#needs.keys()) {
+      for (let index = this.spec.firstWindowOf(bucket); index <= bucket; index += 1) {
+        const end = this.spec.endOf(index);
+        if (end > afterEndMs && end <= untilEndMs) indexes.add(index);
+      }
+    }
+    return [...indexes].sort((a, b) => a - b);
+  }
+
+  /** Computes windows again that got an allowed late sample. */
+  #reissue(): void {
+    for (const [index, emitted] of this.#emitted) {
+      if (!emitted.dirty) continue;
+      emitted.dirty = false;
+      emitted.revision += 1;
+      this.#emit(index, emitted.revision, 'watermark', this.#finalUntilMs);
+    }
+  }
+
+  #emit(index: number, revision: number, closedBy: Window['closedBy'], closedUntilMs: number): void {
+    const startMs = this.spec.startOf(index);
+    const endMs = this.spec.endOf(index);
+    const slices: ChannelSlice[] = [];
+    for (const channel of this.#channels) {
+      const slice =
+        channel.scalar?.slice(channel.name, startMs, endMs, channel.config.periodMs) ??
+        channel.waveform?.slice(channel.name, startMs, endMs, channel.config) ??
+        null;
+      if (slice !== null) slices.push(slice);
+    }
+    if (this.spec.allowedLatenessMs === 0) this.#drop(endMs);
+    if (slices.length === 0) return;
+    const { coverage, quality } = this.#whole(slices);
+    this.#out.push({
+      window: {
+        machineClass: this.spec.name,
+        machine: this.machine,
+        startMs,
+        endMs,
+        revision,
+        coverage,
+        quality,
+        slices,
+        closedBy,
+      },
+      closedUntilMs,
+      settled: this.#settled,
+      state: encodeHeld(this.#heldNow()),
+    });
+    this.#settled = { samples: 0, duplicates: 0 };
+  }
+
+  #drop(endMs: number): void {
+    const beforeMs = this.spec.settledBefore(endMs);
+    for (const channel of this.#channels) {
+      channel.scalar?.drop(beforeMs, this.#settled);
+      channel.waveform?.drop(beforeMs, this.#settled);
+    }
+  }
+
+  #heldNow(): HeldByChannel {
+    const held: HeldByChannel = new Map();
+    for (const channel of this.#channels)
+      if (channel.scalar?.held) held.set(channel.name, channel.scalar.held);
+    return held;
+  }
+
+  /** Minimum over the required declared channels (absent = 0) and over every slice that is there. */
+  #whole(slices: readonly ChannelSlice[]): { coverage: number; quality: Quality } {
+    let coverage = 1;
+    let quality: Quality = 'good';
+    for (const slice of slices) {
+      if (this.spec.channel(slice.channel)?.required === false) continue;
+      coverage = Math.min(coverage, slice.coverage);
+      quality = worse(quality, slice.quality);
+    }
+    const there = new Set(slices.map((slice) => slice.channel));
+    if (this.spec.declared.some((name) => this.spec.channel(name)!.required && !there.has(name)))
+      coverage = 0;
+    return { coverage, quality: worse(quality, gradeOf(coverage)) };
+  }
+
+  #rank(channel: Channel): number {
+    const declared = this.spec.declared.indexOf(channel.name);
+    return declared === -1 ? this.spec.declared.length : declared;
+  }
+}
+
+export type { Channel as MachineChannel };

@@ -1,0 +1,183 @@
+/**
+ * Samples of all machines enter, closed windows leave, per machine in order of their start.
+ *
+ * Pure: the arrival clock comes in as an argument. The same samples in any order within `outOfOrderMs` give bitwise the
+ * same windows, because samples are buffered and put in order when their window closes.
+ */
+
+import type { MachineClassConfig } from '../config/schema.ts';
+import type { ChannelRef } from '../domain/machine.ts';
+import { ClassSpec } from './class-spec.ts';
+import { decodeHeld } from './held-state.ts';
+import {
+  Accepted,
+  type AcceptedCode,
+  type ClosedWindow,
+  type MachineChannel,
+  MachineWindows,
+} from './machine-windows.ts';
+
+export { Accepted, type AcceptedCode, type ClosedWindow } from './machine-windows.ts';
+
+/** Idle channels are looked for at most this often; an idle close is late by at most this much. */
+const IDLE_CHECK_MS = 100;
+
+/** Taken windows are let go in blocks of this many. */
+const COMPACT_AFTER = 256;
+
+/** Samples that never reached a window (`overLimit`: the bound, or a channel no longer configured), since the last call of `takeRefused`. */
+export interface RefusedCounts {
+  late: number;
+  overLimit: number;
+}
+
+export class Windower {
+  readonly #specs: ReadonlyMap<string, ClassSpec>;
+  readonly #machines = new Map<string, MachineWindows>();
+  /** By channel index: hot path without hashing. */
+  readonly #owners: (MachineWindows | undefined)[] = [];
+  readonly #channels: (MachineChannel | null | undefined)[] = [];
+  readonly #closed: ClosedWindow[] = [];
+  #taken = 0;
+  #refused: RefusedCounts = { late: 0, overLimit: 0 };
+  #lastIdleCheckMs = Number.NEGATIVE_INFINITY;
+
+  constructor(classes: Readonly<Record<string, MachineClassConfig>>) {
+    this.#specs = new Map(
+      Object.entries(classes).map(([name, config]) => [name, new ClassSpec(name, config)]),
+    );
+  }
+
+  /** Makes a channel known. A channel of a class that is no longer configured is ignored. */
+  register(ref: ChannelRef): void {
+    const spec = this.#specs.get(ref.machineClass);
+    if (spec === undefined) return;
+    let machine = this.#machines.get(ref.machine);
+    if (machine === undefined) {
+      machine = new MachineWindows(ref.machine, spec, this.#closed);
+      this.#machines.set(ref.machine, machine);
+    }
+    this.#owners[ref.index] = machine;
+    this.#channels[ref.index] = machine.register(ref);
+  }
+
+  /** State of a machine's last committed window. Call after `register`, before `beginReplay`. */
+  restore(machine: string, state: Uint8Array, closedUntilMs: number): void {
+    this.#machines.get(machine)?.restore(closedUntilMs, decodeHeld(state));
+  }
+
+  /** Between these two calls the samples come from the journal: none is late, none is counted, nothing closes. */
+  beginReplay(): void {
+    for (const machine of this.#machines.values()) machine.beginReplay();
+  }
+
+  endReplay(nowMs: number): void {
+    for (const machine of this.#machines.values()) machine.endReplay(nowMs);
+  }
+
+  /**
+   * @param batchId journal batch the sample stands in
+   * @param nowMs monotonic arrival time
+   * @returns what became of it; only `Accepted.YES` belongs into the journal
+   */
+  addScalar(
+    channelIndex: number,
+    eventTimeMs: number,
+    value: number,
+    quality: number,
+    sequence: number,
+    batchId: number,
+    nowMs: number,
+  ): AcceptedCode {
+    const channel = this.#channels[channelIndex];
+    if (channel === undefined || channel === null) return this.#refuse(Accepted.UNKNOWN_CHANNEL, 1);
+    const code = this.#owners[channelIndex]!.addScalar(
+      channel,
+      eventTimeMs,
+      value,
+      quality,
+      sequence,
+      batchId,
+      nowMs,
+    );
+    return code === Accepted.YES ? code : this.#refuse(code, 1);
+  }
+
+  /** As `addScalar`, for a block of `values` (copied) that starts at `t0Ms`. */
+  addWaveform(
+    channelIndex: number,
+    t0Ms: number,
+    sampleRateHz: number,
+    values: Float32Array,
+    quality: number,
+    sequence: number,
+    batchId: number,
+    nowMs: number,
+  ): AcceptedCode {
+    const channel = this.#channels[channelIndex];
+    if (channel === undefined || channel === null)
+      return this.#refuse(Accepted.UNKNOWN_CHANNEL, values.length);
+    const owner = this.#owners[channelIndex]!;
+    const code = owner.addWaveform(channel, t0Ms, sampleRateHz, values, quality, sequence, batchId, nowMs);
+    return code === Accepted.YES ? code : this.#refuse(code, values.length);
+  }
+
+  /** Closes what fell silent. Call on every tick. */
+  advance(nowMs: number): void {
+    if (nowMs - this.#lastIdleCheckMs < IDLE_CHECK_MS) return;
+    this.#lastIdleCheckMs = nowMs;
+    for (const machine of this.#machines.values()) machine.advance(nowMs);
+  }
+
+  /** Closes everything: the recording is over. */
+  flush(): void {
+    for (const machine of this.#machines.values()) machine.flush('flush');
+  }
+
+  /** The next closed window, or null. */
+  takeClosed(): ClosedWindow | null {
+    const next = this.#closed[this.#taken];
+    if (next === undefined) {
+      this.#closed.length = 0;
+      this.#taken = 0;
+      return null;
+    }
+    this.#taken += 1;
+    if (this.#taken >= COMPACT_AFTER) {
+      this.#closed.splice(0, this.#taken);
+      this.#taken = 0;
+    }
+    return next;
+  }
+
+  /** The result of a window is durable: its samples are no longer needed. */
+  committed(machine: string, closedUntilMs: number): void {
+    this.#machines.get(machine)?.committed(closedUntilMs);
+  }
+
+  /** Smallest journal batch that a window without durable result depends on; Infinity if there is none. */
+  oldestBatchNeeded(): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const machine of this.#machines.values()) oldest = Math.min(oldest, machine.oldestBatchNeeded());
+    return oldest;
+  }
+
+  /** Samples buffered for windows that are not closed, exact repeats included. */
+  openSamples(): number {
+    let open = 0;
+    for (const machine of this.#machines.values()) open += machine.openSamples;
+    return open;
+  }
+
+  takeRefused(): RefusedCounts {
+    const refused = this.#refused;
+    this.#refused = { late: 0, overLimit: 0 };
+    return refused;
+  }
+
+  #refuse(code: AcceptedCode, samples: number): AcceptedCode {
+    if (code === Accepted.LATE) this.#refused.late += samples;
+    else if (code !== Accepted.SETTLED_BEFORE) this.#refused.overLimit += samples;
+    return code;
+  }
+}
