@@ -1,0 +1,150 @@
+/**
+ * `millwright extract`: recordings enter, a table of the features the running gateway would store leaves.
+ *
+ * No broker and no database take part, but the same windows and the same feature code: what a model is trained on
+ * is bit for bit what it will see.
+ */
+
+import type { Command } from 'commander';
+import type { Config, MachineClassConfig } from '../config/schema.ts';
+import { GatewayError } from '../errors.ts';
+import { FeatureExtractor } from '../features/extractor.ts';
+import { chooseClass, readConfiguration } from './configuration.ts';
+import { type PlannedChannel, planChannels, withWildcardSpelledOut } from './extraction/channel-plan.ts';
+import { extractFeatures, type MachineSource } from './extraction/extract-features.ts';
+import { FeatureTable } from './extraction/feature-table.ts';
+import type { GlobalOptions } from './global-options.ts';
+import {
+  addRecordingOptions,
+  arrange,
+  openFiles,
+  parseStart,
+  type RecordingOptions,
+  shift,
+} from './recording-options.ts';
+import type { PlacedRecording } from './recordings/merge.ts';
+import { note, openLineSink, printJson } from './terminal/output.ts';
+
+/** Begin of recordings that state no time: a fixed moment, so that the same files always give the same table. */
+const UNDATED_START_MS = Date.UTC(2000, 0, 1);
+
+interface ExtractOptions extends GlobalOptions, RecordingOptions {
+  readonly class?: string;
+  readonly out?: string;
+}
+
+export function configure(command: Command): void {
+  addRecordingOptions(
+    command
+      .argument('<files...>', 'recordings: C-MAPSS text, SKAB csv, FEMTO or CWRU npy, any csv; .gz as well')
+      .option(
+        '--class <name>',
+        'machine class of the configuration (default: the first whose machines match)',
+      )
+      .option('-o, --out <file>', 'write the table here (default: standard output)')
+      .option(
+        '--start <time>',
+        'event time of the first row (default: the time in the files, else 2000-01-01)',
+      ),
+  )
+    .addHelpText(
+      'after',
+      `
+Columns: machine,start_ms,end_ms,coverage,quality, then one per feature id. Numbers are exact (shortest text that
+reads back as the same double); a feature that is undefined in a window is an empty cell.
+
+Example:
+  millwright extract --config models/training/turbofan.yaml train_FD001.txt.gz --out table.csv`,
+    )
+    .action(async (files: string[], _local: unknown, self: Command) => {
+      await extract(files, self.optsWithGlobals<ExtractOptions>());
+    });
+}
+
+interface ClassPlan {
+  readonly name: string;
+  readonly classConfig: MachineClassConfig;
+  readonly sources: readonly MachineSource[];
+  readonly refused: { samples: number };
+}
+
+async function extract(paths: readonly string[], options: ExtractOptions): Promise<void> {
+  const config = readConfiguration(options);
+  const plan = planClass(config, placeInTime(paths, options), options.class);
+  const extractor = new FeatureExtractor(plan.classConfig);
+  const spelledOut = withWildcardSpelledOut(
+    plan.classConfig,
+    plan.sources.map((source) => source.plan),
+  );
+  const table = new FeatureTable(new FeatureExtractor(spelledOut).schema());
+  const sink = openLineSink(options.out);
+  let windows = 0;
+  try {
+    await sink.write(table.header());
+    for (const source of plan.sources) {
+      for (const vector of extractFeatures(plan.name, plan.classConfig, extractor, source)) {
+        await sink.write(table.line(vector));
+        windows += 1;
+      }
+    }
+    await sink.close();
+  } catch (error) {
+    sink.abort();
+    throw error;
+  }
+  const summary = {
+    machines: plan.sources.length,
+    windows,
+    features: table.featureIds.length,
+    class: plan.name,
+  };
+  if (options.json && options.out !== undefined) printJson({ ...summary, out: options.out });
+  else
+    note(
+      `${summary.machines} machines, ${windows} windows, ${summary.features} features (class ${plan.name})`,
+    );
+}
+
+function placeInTime(paths: readonly string[], options: ExtractOptions): PlacedRecording[] {
+  const files = openFiles(paths, options);
+  const timeline = arrange(files, options.parallel ?? false);
+  if (options.start !== undefined) return shift(timeline.placed, parseStart(options.start));
+  // Recordings that state their time keep it, each its own; the others are placed from a fixed moment.
+  return timeline.placed.map(({ recording, startMs }) => ({
+    recording,
+    startMs: recording.originMs ?? UNDATED_START_MS + startMs,
+  }));
+}
+
+/** One table has one set of columns, so all machines must be of one class. */
+function planClass(config: Config, placed: readonly PlacedRecording[], named: string | undefined): ClassPlan {
+  const byMachine = new Map<string, PlacedRecording[]>();
+  for (const entry of placed) {
+    const { machine } = entry.recording;
+    byMachine.set(machine, [...(byMachine.get(machine) ?? []), entry]);
+  }
+  const refused = { samples: 0 };
+  const first = chooseClass(config, placed[0]!.recording.machine, named);
+  const sources = [...byMachine].map(([machine, recordings]): MachineSource => {
+    const own = chooseClass(config, machine, named);
+    if (own.name !== first.name) {
+      throw new GatewayError(
+        'MW_USAGE',
+        `the files hold machines of two classes, ${first.name} and ${own.name}`,
+        {
+          hint: 'one table has the columns of one class: extract them one by one, or name the class with --class',
+        },
+      );
+    }
+    return { machine, recordings, plan: mergedPlan(own.name, own.classConfig, recordings), refused };
+  });
+  return { name: first.name, classConfig: first.classConfig, sources, refused };
+}
+
+function mergedPlan(
+  className: string,
+  classConfig: MachineClassConfig,
+  recordings: readonly PlacedRecording[],
+): ReadonlyMap<string, PlannedChannel> {
+  return new Map(recordings.flatMap(({ recording }) => [...planChannels(className, classConfig, recording)]));
+}

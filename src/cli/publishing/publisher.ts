@@ -1,0 +1,239 @@
+/**
+ * Messages enter, PUBACKs are waited for: an MQTT publisher that keeps its own account of what is on the way.
+ *
+ * Every connection is a fresh MQTT.js client without reconnection of its own: after a break everything that was not
+ * acknowledged is sent again, in order and at once, on the next connection. So a message counts as done only when a
+ * broker has said so, and a broker that went away costs duplicates, never a loss.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type MqttClient } from 'mqtt';
+import { describeError, GatewayError } from '../../errors.ts';
+import type { Outgoing } from './message-encoding.ts';
+
+export interface PublisherOptions {
+  readonly url: string;
+  readonly clientId: string;
+  readonly qos: 0 | 1;
+  /** Messages on the way before `publish` says wait. */
+  readonly maxInFlight: number;
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** Without a broker for this long, everything waiting fails. */
+  readonly giveUpMs: number;
+}
+
+export interface PublisherCounts {
+  /** Messages handed over by the caller. */
+  readonly published: number;
+  /** QoS 1: acknowledged by the broker. QoS 0: written to the socket. */
+  readonly acknowledged: number;
+  readonly resent: number;
+  readonly reconnects: number;
+  readonly inFlight: number;
+}
+
+interface InFlight {
+  readonly message: Outgoing;
+  readonly sentAtMs: number;
+}
+
+const RECONNECT_MIN_MS = 200;
+const RECONNECT_MAX_MS = 5000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Acknowledgement latencies kept for the quantiles: the newest. */
+const LATENCIES = 65_536;
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  /** Insertion order is sending order. */
+  readonly #inFlight = new Map<number, InFlight>();
+  readonly #latencies = new Float64Array(LATENCIES);
+  #client: MqttClient | null = null;
+  #published = 0;
+  #acknowledged = 0;
+  #resent = 0;
+  #reconnects = 0;
+  readonly #closing = new AbortController();
+  #failure: GatewayError | null = null;
+  #waiters: { readonly until: () => boolean; resolve(): void; reject(error: Error): void }[] = [];
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  get counts(): PublisherCounts {
+    return {
+      published: this.#published,
+      acknowledged: this.#acknowledged,
+      resent: this.#resent,
+      reconnects: this.#reconnects,
+      inFlight: this.#inFlight.size,
+    };
+  }
+
+  /** @throws GatewayError MW_INGEST_EXTERNAL when the broker does not take the first connection */
+  async connect(): Promise<void> {
+    try {
+      this.#adopt(await this.#open());
+    } catch (error) {
+      throw this.#unreachable(error);
+    }
+  }
+
+  /** Sends now. Returns a promise to wait for before the next one when the in-flight allowance is used up. */
+  publish(message: Outgoing): Promise<void> | null {
+    if (this.#failure !== null) throw this.#failure;
+    const id = this.#published;
+    this.#published += 1;
+    this.#inFlight.set(id, { message, sentAtMs: performance.now() });
+    this.#send(id, message);
+    if (this.#inFlight.size < this.#options.maxInFlight) return null;
+    return this.#wait(() => this.#inFlight.size < this.#options.maxInFlight);
+  }
+
+  /** Resolves when everything is acknowledged. */
+  drained(): Promise<void> {
+    return this.#wait(() => this.#inFlight.size === 0);
+  }
+
+  /** Ends every wait that is going on now, though nothing was acknowledged. */
+  interrupt(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.resolve();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const client = this.#client;
+    this.#client = null;
+    if (client !== null) await client.endAsync();
+  }
+
+  /** Send-to-acknowledgement time at quantile q (0..1) of the newest messages, ms; NaN before the first. */
+  latencyQuantile(q: number): number {
+    const n = Math.min(this.#acknowledged, LATENCIES);
+    if (n === 0) return Number.NaN;
+    const sorted = this.#latencies.slice(0, n).sort();
+    return sorted[Math.min(n - 1, Math.floor(q * n))]!;
+  }
+
+  #send(id: number, message: Outgoing): void {
+    const client = this.#client;
+    if (client === null) return;
+    const payload = typeof message.payload === 'string' ? message.payload : Buffer.from(message.payload);
+    client.publish(message.topic, payload, { qos: this.#options.qos }, (error) => {
+      // An error means: not sent. It stays in flight and goes out again with the next connection.
+      if (!error) this.#settle(id);
+    });
+  }
+
+  #settle(id: number): void {
+    const entry = this.#inFlight.get(id);
+    if (entry === undefined) return;
+    this.#inFlight.delete(id);
+    this.#latencies[this.#acknowledged % LATENCIES] = performance.now() - entry.sentAtMs;
+    this.#acknowledged += 1;
+    this.#wake();
+  }
+
+  #open(): Promise<MqttClient> {
+    const { url, clientId, username, password } = this.#options;
+    return new Promise((resolve, reject) => {
+      const client = connect(url, {
+        clientId,
+        clean: true,
+        reconnectPeriod: 0,
+        connectTimeout: CONNECT_TIMEOUT_MS,
+        ...(username === undefined ? {} : { username }),
+        ...(password === undefined ? {} : { password }),
+      });
+      const failed = (error: Error) => {
+        client.end(true);
+        reject(error);
+      };
+      client.once('error', failed);
+      client.once('close', () => failed(new Error('connection closed')));
+      client.once('connect', () => {
+        client.removeAllListeners('close');
+        client.removeListener('error', failed);
+        resolve(client);
+      });
+    });
+  }
+
+  #adopt(client: MqttClient): void {
+    this.#client = client;
+    client.on('error', () => {
+      // `close` follows and is where the break is handled.
+    });
+    client.once('close', () => {
+      if (this.#closing.signal.aborted || this.#client !== client) return;
+      this.#client = null;
+      client.end(true);
+      void this.#reconnect();
+    });
+    for (const [id, { message }] of this.#inFlight) {
+      this.#resent += 1;
+      this.#send(id, message);
+    }
+  }
+
+  async #reconnect(): Promise<void> {
+    const brokenAtMs = performance.now();
+    let delayMs = RECONNECT_MIN_MS;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+      try {
+        const client = await this.#open();
+        if (signal.aborted) return void client.end(true);
+        this.#reconnects += 1;
+        this.#adopt(client);
+        return;
+      } catch (error) {
+        if (performance.now() - brokenAtMs > this.#options.giveUpMs) {
+          this.#failure = this.#unreachable(error);
+          this.#wake();
+          return;
+        }
+      }
+      delayMs = Math.min(delayMs * 2, RECONNECT_MAX_MS);
+    }
+  }
+
+  #unreachable(error: unknown): GatewayError {
+    // Node joins the attempts of a host with several addresses into one error without a message.
+    const cause = error instanceof AggregateError ? error.errors[0] : error;
+    return new GatewayError(
+      'MW_INGEST_EXTERNAL',
+      `no MQTT broker at ${withoutSecrets(this.#options.url)}: ${describeError(cause)}`,
+      {
+        cause: error,
+        hint: 'is the gateway running there? choose another with --url mqtt://host:port',
+      },
+    );
+  }
+
+  #wait(until: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ until, resolve, reject });
+      this.#wake();
+    });
+  }
+
+  #wake(): void {
+    const failure = this.#failure;
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (waiter.until()) waiter.resolve();
+      else if (failure !== null) waiter.reject(failure);
+      else return true;
+      return false;
+    });
+  }
+}
+
+function withoutSecrets(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}

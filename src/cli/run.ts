@@ -1,0 +1,50 @@
+/** `millwright run`: the configuration enters, a running gateway leaves, until a signal stops it. */
+
+import type { Command } from 'commander';
+import { startGateway } from '../gateway.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { readConfiguration } from './configuration.ts';
+import type { GlobalOptions } from './global-options.ts';
+
+export function configure(command: Command): void {
+  command
+    .addHelpText(
+      'after',
+      `
+The log goes to standard error, one JSON line per event. SIGTERM or Ctrl-C stops in order: nothing acknowledged is
+lost either way. A second signal ends the process at once.
+
+Example:
+  millwright run --config /etc/millwright/gateway.yaml --data-dir /var/lib/millwright`,
+    )
+    .action(async (_local: unknown, self: Command) => {
+      await run(self.optsWithGlobals<GlobalOptions>());
+    });
+}
+
+async function run(options: GlobalOptions): Promise<void> {
+  const config = readConfiguration(options);
+  const logger = createLogger(config.log.level);
+  // A promise nobody waited for is a defect. Going on in an unknown state is worse than a restart.
+  process.on('unhandledRejection', (reason) => {
+    logger.error(
+      { reason: reason instanceof Error ? (reason.stack ?? reason.message) : String(reason) },
+      'unhandled rejection',
+    );
+    process.exit(1);
+  });
+  const gateway = await startGateway(config, { logger });
+  let signals = 0;
+  const onSignal = (signal: NodeJS.Signals) => {
+    signals += 1;
+    if (signals > 1) process.exit(1);
+    logger.info({ signal }, 'stopping');
+    void gateway.stop();
+  };
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  try {
+    await gateway.done;
+  } finally {
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
+  }
+}
