@@ -1,0 +1,72 @@
+/** Spectrum of a waveform -> the band whose envelope is most impulsive. */
+
+import { binsWithin, SquaredEnvelope } from './envelope.ts';
+import type { FftPlans } from './fft.ts';
+import type { Spectrum } from './waveform-signal.ts';
+
+/** Band widths are fs/4, fs/8, ... fs/128. */
+const LEVELS = 6;
+/** Fewest independent envelope samples (bins of a band) a kurtosis is taken of; fewer scatter more than they say. */
+const MIN_BINS = 64;
+/**
+ * Independent samples left out at either end: the transform takes the record as a loop, and the step where its ends
+ * meet looks like a shock.
+ */
+const GUARD_SAMPLES = 4;
+
+export interface ImpulsiveBand {
+  /** Spectral kurtosis: 0 for stationary Gaussian noise, -1 for a pure tone, large for repeated shocks. */
+  readonly kurtosis: number;
+  readonly centreHz: number;
+  readonly widthHz: number;
+}
+
+/**
+ * Dyadic kurtogram: <|z|^4> / <|z|^2>^2 - 2 of the complex envelope z, over a tree of bands that halve in width.
+ *
+ * Source: Antoni (2007), "Fast computation of the kurtogram", Mech. Syst. Signal Process. 21: 108-124; the tree here
+ * is binary only, and its bands are cut out of one transform instead of being filtered.
+ */
+export class Kurtogram {
+  readonly #envelope: SquaredEnvelope;
+
+  constructor(plans: FftPlans) {
+    this.#envelope = new SquaredEnvelope(plans);
+  }
+
+  /**
+   * The band of largest spectral kurtosis that starts at or above `lowestHz`: of equals the widest, then the lowest.
+   * Null when the record is too short or the spectrum ends below.
+   */
+  search(spectrum: Spectrum, lowestHz: number): ImpulsiveBand | null {
+    const nyquistHz = (spectrum.bins - 1) * spectrum.binHz;
+    let best: ImpulsiveBand | null = null;
+    for (let level = 1; level <= LEVELS; level++) {
+      const widthHz = nyquistHz / 2 ** level;
+      if (widthHz / spectrum.binHz < MIN_BINS) break;
+      for (let band = Math.ceil(lowestHz / widthHz); band < 2 ** level; band++) {
+        const kurtosis = this.#kurtosis(spectrum, band * widthHz, widthHz);
+        if (kurtosis > (best?.kurtosis ?? Number.NEGATIVE_INFINITY)) {
+          best = { kurtosis, centreHz: (band + 0.5) * widthHz, widthHz };
+        }
+      }
+    }
+    return best;
+  }
+
+  /** NaN for a band without energy. */
+  #kurtosis(spectrum: Spectrum, lowHz: number, widthHz: number): number {
+    const band = binsWithin(spectrum, lowHz, lowHz + widthHz);
+    this.#envelope.demodulate(spectrum, band);
+    const { points, values } = this.#envelope;
+    const guard = Math.ceil((GUARD_SAMPLES * points) / (band.end - band.first));
+    let second = 0;
+    let fourth = 0;
+    for (let i = guard; i < points - guard; i++) {
+      const square = values[i]!;
+      second += square;
+      fourth += square * square;
+    }
+    return ((points - 2 * guard) * fourth) / (second * second) - 2;
+  }
+}
