@@ -1,0 +1,80 @@
+/** `millwright check`: a configuration enters; whether it holds, what it means and what it costs leaves. */
+
+import { type Command, InvalidArgumentError } from 'commander';
+import { describeConfig } from '../config/describe.ts';
+import { maskSecrets } from '../config/secrets.ts';
+import { writeGeneratedFiles } from './configuration-files.ts';
+import { configPath, readConfiguration } from './configuration.ts';
+import type { GlobalOptions } from './global-options.ts';
+import { checkModels, type ModelCheck } from './inspection/model-checks.ts';
+import { estimateStorage, type StorageEstimate } from './inspection/storage-estimate.ts';
+import { formatBytes, formatTable, note, printJson, printLine } from './terminal/output.ts';
+
+interface CheckOptions extends GlobalOptions {
+  readonly machines: Readonly<Record<string, number>>;
+  readonly writeSchema?: string | true;
+}
+
+export function configure(command: Command): void {
+  command
+    .option('--machines <counts>', 'machines of each class for the estimate, as class=n,class=n', parseCounts, {})
+    .option('--write-schema [dir]', 'write gateway.schema.json and gateway.example.yaml (default: config) and do no more')
+    .addHelpText(
+      'after',
+      `
+Opens no database, no port and no connection. Prints the configuration in force with its secrets masked, what results
+take on disk, and how many days without a sink fit. Exit code 78: the configuration is wrong; 1: a model is.
+
+Example:
+  millwright check --config gateway.yaml --machines pump=12,fan=4`,
+    )
+    .action((_local: unknown, self: Command) => check(self.optsWithGlobals<CheckOptions>()));
+}
+
+function parseCounts(text: string): Record<string, number> {
+  const entries = text.split(',').map((part) => {
+    const [, name, count] = /^([^=]+)=(\d+)$/.exec(part.trim()) ?? [];
+    if (name === undefined) throw new InvalidArgumentError('expected class=number, separated by commas');
+    return [name, Number(count)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function check(options: CheckOptions): void {
+  if (options.writeSchema !== undefined) {
+    for (const path of writeGeneratedFiles(options.writeSchema === true ? 'config' : options.writeSchema)) note(`wrote ${path}`);
+    return;
+  }
+  const path = configPath(options);
+  const config = readConfiguration(options);
+  const models = checkModels(config);
+  const storage = estimateStorage(config, options.machines);
+  if (options.json) printJson({ path, valid: true, models, storage, config: maskSecrets(config) });
+  else {
+    printLine(describeConfig(config).trimEnd());
+    printLine();
+    printReport(path, models, storage);
+  }
+  if (models.some((model) => !model.ok)) process.exitCode = 1;
+}
+
+function printReport(path: string, models: readonly ModelCheck[], storage: StorageEstimate): void {
+  printLine(`configuration  ${path} is valid`);
+  for (const { name, version, machineClass, ok, problem } of models) {
+    printLine(`model          ${name}@${version} of class ${machineClass}: ${ok ? 'sound, fits the features' : problem}`);
+  }
+  printLine();
+  const rows = storage.classes.map((entry) => [
+    entry.machineClass,
+    String(entry.machines),
+    String(entry.featuresPerWindow),
+    String(Math.round(entry.windowsPerDay)),
+    formatBytes(entry.bytesPerWindow),
+    formatBytes(entry.bytesPerDay),
+  ]);
+  printLine(formatTable(['class', 'machines', 'features', 'windows/day', 'per window', 'per day'], rows));
+  printLine(
+    `results: ${formatBytes(storage.bytesPerDay)} a day; store.maxBytes ${formatBytes(storage.maxBytes)} holds ` +
+      `${storage.outageDays.toFixed(1)} days without any sink`,
+  );
+}
