@@ -3,8 +3,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { describeConfig } from '../config/describe.ts';
 import { maskSecrets } from '../config/secrets.ts';
-import { writeGeneratedFiles } from './configuration-files.ts';
 import { configPath, readConfiguration } from './configuration.ts';
+import { writeGeneratedFiles } from './configuration-files.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { checkModels, type ModelCheck } from './inspection/model-checks.ts';
 import { estimateStorage, type StorageEstimate } from './inspection/storage-estimate.ts';
@@ -17,8 +17,16 @@ interface CheckOptions extends GlobalOptions {
 
 export function configure(command: Command): void {
   command
-    .option('--machines <counts>', 'machines of each class for the estimate, as class=n,class=n', parseCounts, {})
-    .option('--write-schema [dir]', 'write gateway.schema.json and gateway.example.yaml (default: config) and do no more')
+    .option(
+      '--machines <counts>',
+      'machines of each class for the estimate, as class=n,class=n',
+      parseCounts,
+      {},
+    )
+    .option(
+      '--write-schema [dir]',
+      'write gateway.schema.json and gateway.example.yaml (default: config) and do no more',
+    )
     .addHelpText(
       'after',
       `
@@ -42,7 +50,8 @@ function parseCounts(text: string): Record<string, number> {
 
 function check(options: CheckOptions): void {
   if (options.writeSchema !== undefined) {
-    for (const path of writeGeneratedFiles(options.writeSchema === true ? 'config' : options.writeSchema)) note(`wrote ${path}`);
+    for (const path of writeGeneratedFiles(options.writeSchema === true ? 'config' : options.writeSchema))
+      note(`wrote ${path}`);
     return;
   }
   const path = configPath(options);
@@ -61,7 +70,9 @@ function check(options: CheckOptions): void {
 function printReport(path: string, models: readonly ModelCheck[], storage: StorageEstimate): void {
   printLine(`configuration  ${path} is valid`);
   for (const { name, version, machineClass, ok, problem } of models) {
-    printLine(`model          ${name}@${version} of class ${machineClass}: ${ok ? 'sound, fits the features' : problem}`);
+    printLine(
+      `model          ${name}@${version} of class ${machineClass}: ${ok ? 'sound, fits the features' : problem}`,
+    );
   }
   printLine();
   const rows = storage.classes.map((entry) => [

@@ -66,7 +66,11 @@ async function checkConfigured(config: Config): Promise<Verdict[]> {
   const models = checkModels(config).map(({ name, version, machineClass, ok: sound, problem }) =>
     sound
       ? ok('model', `${name}@${version} is sound and fits class ${machineClass}`)
-      : fail('model', `${name}@${version} of class ${machineClass}: ${problem}`, 'install the model again, or correct the class'),
+      : fail(
+          'model',
+          `${name}@${version} of class ${machineClass}: ${problem}`,
+          'install the model again, or correct the class',
+        ),
   );
   return [
     ...checkDataDir(config.dataDir),

@@ -35,7 +35,9 @@ function bindProblem(host: string, port: number): Promise<string | null> {
 
 async function answersHttp(host: string, port: number): Promise<boolean> {
   try {
-    const response = await fetch(`http://${host}:${port}/healthz`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(`http://${host}:${port}/healthz`, {
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
     return response.headers.get('content-type')?.includes('json') ?? false;
   } catch {
     return false;
@@ -84,12 +86,23 @@ async function checkSink(name: string, sink: SinkConfig): Promise<Verdict> {
   } catch (error) {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     // Results wait in the outbox meanwhile: an absent server is no reason not to start.
-    return warn(name, `${sink.url} cannot be reached: ${describeError(cause)}`, 'start it, or correct the url; results are kept until it is back');
+    return warn(
+      name,
+      `${sink.url} cannot be reached: ${describeError(cause)}`,
+      'start it, or correct the url; results are kept until it is back',
+    );
   }
   if (status >= 200 && status < 300) return ok(name, `${sink.url} takes writes`);
   if (status === 401) return fail(name, said, 'the token or password is wrong');
   if (status === 403) return fail(name, said, 'the token may not write to this bucket');
-  if (status === 404) return fail(name, said, sink.type === 'influxdb2' ? 'create the bucket, or correct org and bucket' : 'create the database, or correct its name');
+  if (status === 404)
+    return fail(
+      name,
+      said,
+      sink.type === 'influxdb2'
+        ? 'create the bucket, or correct org and bucket'
+        : 'create the database, or correct its name',
+    );
   return warn(name, said, 'look at the log of the server');
 }
 
@@ -105,5 +118,7 @@ function writeUrl(sink: SinkConfig): string {
 function authorization(sink: SinkConfig): Record<string, string> {
   if (sink.type === 'influxdb2') return { authorization: `Token ${sink.token}` };
   if (sink.username === undefined) return {};
-  return { authorization: `Basic ${Buffer.from(`${sink.username}:${sink.password ?? ''}`).toString('base64')}` };
+  return {
+    authorization: `Basic ${Buffer.from(`${sink.username}:${sink.password ?? ''}`).toString('base64')}`,
+  };
 }

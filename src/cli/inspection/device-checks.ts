@@ -1,7 +1,16 @@
 /** This device enters, one verdict per question leaves: runtime, native modules, disk, clock. */
 
 import { execFileSync } from 'node:child_process';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StoreConfig } from '../../config/schema.ts';
@@ -23,7 +32,8 @@ const NODE_MINIMUM: readonly [number, number] = [20, 19];
 export function checkNode(version: string): Verdict {
   const [major, minor] = version.split('.').map(Number) as [number, number];
   const enough = major > NODE_MINIMUM[0] || (major === NODE_MINIMUM[0] && minor >= NODE_MINIMUM[1]);
-  if (!enough) return fail('node', `${version} is older than ${NODE_MINIMUM.join('.')}`, 'install a current Node');
+  if (!enough)
+    return fail('node', `${version} is older than ${NODE_MINIMUM.join('.')}`, 'install a current Node');
   return ok('node', `${version} on ${process.platform}-${process.arch}`);
 }
 
@@ -31,7 +41,10 @@ export function checkNode(version: string): Verdict {
 export function checkNativeModule(name: 'better-sqlite3' | 'onnxruntime-node'): Verdict {
   const use = name === 'better-sqlite3' ? "new m(':memory:').close()" : 'm.InferenceSession.create';
   try {
-    execFileSync(process.execPath, ['-e', `const m = require('${name}'); ${use}`], { cwd: INSTALLATION, stdio: 'pipe' });
+    execFileSync(process.execPath, ['-e', `const m = require('${name}'); ${use}`], {
+      cwd: INSTALLATION,
+      stdio: 'pipe',
+    });
     return ok(name, 'loads');
   } catch (error) {
     const said = (error as { stderr?: Buffer }).stderr?.toString() ?? '';
@@ -77,13 +90,25 @@ function flushVerdict(sortedMs: readonly number[], directory: string): Verdict {
   const worst = sortedMs.at(-1)!;
   const said = `a flush takes ${median.toFixed(2)} ms, at worst ${worst.toFixed(1)} ms`;
   if (MEMORY_FILE_SYSTEMS.has(statfsSync(directory).type)) {
-    return warn('disk flush', `${said}: ${directory} is in memory and lost at power-off`, 'point dataDir to a disk');
+    return warn(
+      'disk flush',
+      `${said}: ${directory} is in memory and lost at power-off`,
+      'point dataDir to a disk',
+    );
   }
   if (median < IMPLAUSIBLE_FLUSH_MS) {
-    return warn('disk flush', `${said}: too fast for a disk, it seems to answer before the data is safe`, 'do not trust it with a power cut; check the virtual disk or its cache mode');
+    return warn(
+      'disk flush',
+      `${said}: too fast for a disk, it seems to answer before the data is safe`,
+      'do not trust it with a power cut; check the virtual disk or its cache mode',
+    );
   }
   if (worst > SLOW_FLUSH_MS) {
-    return warn('disk flush', `${said}: acknowledgements wait that long`, 'use an endurance card or an SSD, or raise store.commitWindowMs');
+    return warn(
+      'disk flush',
+      `${said}: acknowledgements wait that long`,
+      'use an endurance card or an SSD, or raise store.commitWindowMs',
+    );
   }
   return ok('disk flush', said);
 }
@@ -95,11 +120,19 @@ export function checkFreeSpace(dataDir: string, store: StoreConfig): Verdict {
   const free = bavail * bsize;
   const said = `${formatBytes(free)} free at ${directory}`;
   if (free < store.minFreeBytes) {
-    return fail('free space', `${said}, less than store.minFreeBytes: nothing would be acknowledged`, 'make room, or point dataDir to a larger disk');
+    return fail(
+      'free space',
+      `${said}, less than store.minFreeBytes: nothing would be acknowledged`,
+      'make room, or point dataDir to a larger disk',
+    );
   }
   const wanted = store.maxBytes + store.minFreeBytes;
   if (free >= wanted) return ok('free space', said);
-  return warn('free space', `${said}, but store.maxBytes allows ${formatBytes(store.maxBytes)}`, 'lower store.maxBytes, or make room');
+  return warn(
+    'free space',
+    `${said}, but store.maxBytes allows ${formatBytes(store.maxBytes)}`,
+    'lower store.maxBytes, or make room',
+  );
 }
 
 function nearestExisting(path: string): string {
@@ -118,14 +151,25 @@ function nearestExisting(path: string): string {
 /** Windows and deliveries carry wall time, so the clock must be set and kept. */
 export function checkClock(now: Date): Verdict {
   if (now.getUTCFullYear() < EARLIEST_YEAR) {
-    return fail('clock', `${now.toISOString()} cannot be right`, 'set up time synchronisation (systemd-timesyncd, chrony) or a battery clock');
+    return fail(
+      'clock',
+      `${now.toISOString()} cannot be right`,
+      'set up time synchronisation (systemd-timesyncd, chrony) or a battery clock',
+    );
   }
   try {
-    const said = execFileSync('timedatectl', ['show', '--property=NTPSynchronized', '--value'], { stdio: ['ignore', 'pipe', 'ignore'], timeout: 5000 });
+    const said = execFileSync('timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 5000,
+    });
     if (said.toString().trim() === 'yes') return ok('clock', `${now.toISOString()}, synchronised`);
     return warn('clock', `${now.toISOString()}, not synchronised`, 'timedatectl set-ntp true, or chrony');
   } catch {
-    return warn('clock', `${now.toISOString()}; whether it is synchronised cannot be told here`, 'make sure that time synchronisation runs');
+    return warn(
+      'clock',
+      `${now.toISOString()}; whether it is synchronised cannot be told here`,
+      'make sure that time synchronisation runs',
+    );
   }
 }
 
@@ -136,7 +180,8 @@ export function checkMemory(): Verdict {
   try {
     const kilobytes = Number(/MemAvailable:\s+(\d+) kB/.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1]);
     const said = `${formatBytes(kilobytes * 1024)} available`;
-    if (kilobytes * 1024 < LEAST_MEMORY_BYTES) return warn('memory', said, 'stop other services, or run fewer models');
+    if (kilobytes * 1024 < LEAST_MEMORY_BYTES)
+      return warn('memory', said, 'stop other services, or run fewer models');
     return ok('memory', said);
   } catch {
     return ok('memory', 'not told by this system');

@@ -47,7 +47,13 @@ function checkUse(
     for (const version of listVersions(directory, use.name, use.version)) {
       const folder = join(directory, use.name, version);
       if (!existsSync(folder)) continue;
-      const result = (problem: string) => ({ machineClass, name: use.name, version, ok: problem === '', problem });
+      const result = (problem: string) => ({
+        machineClass,
+        name: use.name,
+        version,
+        ok: problem === '',
+        problem,
+      });
       try {
         const { manifest } = readModelFolder(folder, use.name, version);
         return result(manifest.task === 'rul' ? contractProblem(manifest, classConfig) : '');
@@ -57,7 +63,13 @@ function checkUse(
     }
   }
   const where = directories.join(' or ');
-  return { machineClass, name: use.name, version: use.version, ok: false, problem: `not found below ${where}` };
+  return {
+    machineClass,
+    name: use.name,
+    version: use.version,
+    ok: false,
+    problem: `not found below ${where}`,
+  };
 }
 
 /** Which feature of the model the class does not compute, or computes otherwise; empty if the contract holds. */
@@ -80,7 +92,8 @@ function contractProblem(manifest: RulManifest, classConfig: MachineClassConfig)
   });
   if (contractHash({ features, window: { sizeMs, hopMs } }) === manifest.featureConfigHash) return '';
   const other = manifest.features.find(
-    ({ unit, formulaVersion }, i) => features[i]!.unit !== unit || features[i]!.formulaVersion !== formulaVersion,
+    ({ unit, formulaVersion }, i) =>
+      features[i]!.unit !== unit || features[i]!.formulaVersion !== formulaVersion,
   );
   return `was trained on other formulas or parameters${other === undefined ? '' : `, for example of ${other.id}`}`;
 }

@@ -3,8 +3,8 @@
 import type { Config, MachineClassConfig } from '../../config/schema.ts';
 import type { Assessment } from '../../domain/assessment.ts';
 import type { FeatureVector } from '../../domain/feature-vector.ts';
-import { assessmentPoint, featurePoints, healthPoint } from '../../domain/points-of.ts';
 import type { Point } from '../../domain/point.ts';
+import { assessmentPoint, featurePoints, healthPoint } from '../../domain/points-of.ts';
 import { FeatureExtractor } from '../../features/extractor.ts';
 import { encodeRow, OUTBOX_ROW_OVERHEAD } from '../../store/outbox-codec.ts';
 import { RandomSource } from '../simulator/random.ts';
@@ -40,7 +40,8 @@ export function estimateStorage(config: Config, machines: Readonly<Record<string
     estimateClass(name, classConfig, machines[name] ?? spelledOut(classConfig)),
   );
   const bytesPerDay = classes.reduce((sum, entry) => sum + entry.bytesPerDay, 0);
-  const bySize = bytesPerDay === 0 ? Number.POSITIVE_INFINITY : (config.store.maxBytes * OUTBOX_SHARE) / bytesPerDay;
+  const bySize =
+    bytesPerDay === 0 ? Number.POSITIVE_INFINITY : (config.store.maxBytes * OUTBOX_SHARE) / bytesPerDay;
   return {
     classes,
     bytesPerDay,
@@ -53,7 +54,11 @@ function spelledOut(classConfig: MachineClassConfig): number {
   return Math.max(1, classConfig.machines.filter((id) => !/[*?]/.test(id)).length);
 }
 
-function estimateClass(machineClass: string, classConfig: MachineClassConfig, machines: number): ClassEstimate {
+function estimateClass(
+  machineClass: string,
+  classConfig: MachineClassConfig,
+  machines: number,
+): ClassEstimate {
   const schema = new FeatureExtractor(classConfig).schema();
   const windowsPerDay = MS_PER_DAY / (classConfig.window.hopMs ?? classConfig.window.sizeMs);
   const bytesPerWindow = windowBytes(machineClass, classConfig, schema);
@@ -73,7 +78,13 @@ function windowBytes(
   schema: ReturnType<FeatureExtractor['schema']>,
 ): number {
   const random = new RandomSource(1, machineClass);
-  const about = { machineClass, machine: `${machineClass}-001`, startMs: 1.7e12, endMs: 1.7e12 + 1000, revision: 0 };
+  const about = {
+    machineClass,
+    machine: `${machineClass}-001`,
+    startMs: 1.7e12,
+    endMs: 1.7e12 + 1000,
+    revision: 0,
+  };
   const vector: FeatureVector = {
     ...about,
     coverage: 1,
@@ -93,10 +104,16 @@ function windowBytes(
   }
   return rows
     .filter(([, points]) => points.length > 0)
-    .reduce((sum, [pointClass, points]) => sum + encodeRow(pointClass, points).body.length + OUTBOX_ROW_OVERHEAD, 0);
+    .reduce(
+      (sum, [pointClass, points]) => sum + encodeRow(pointClass, points).body.length + OUTBOX_ROW_OVERHEAD,
+      0,
+    );
 }
 
-function madeUpAssessment(about: Pick<FeatureVector, 'machineClass' | 'machine' | 'startMs' | 'endMs' | 'revision'>, random: RandomSource): Assessment {
+function madeUpAssessment(
+  about: Pick<FeatureVector, 'machineClass' | 'machine' | 'startMs' | 'endMs' | 'revision'>,
+  random: RandomSource,
+): Assessment {
   const model = { name: 'machine-baseline', version: '1.0.0', sha256: '0'.repeat(64) };
   const number = () => random.uniform();
   return {
@@ -111,7 +128,16 @@ function madeUpAssessment(about: Pick<FeatureVector, 'machineClass' | 'machine' 
       contributions: [{ featureId: 'channel.feature', z: number(), share: 1 }],
       model,
     },
-    prognosis: { failureMode: 'wear', unit: 'h', rul: number(), rulLow: number(), rulHigh: number(), confidence: 0.9, censored: false, model },
+    prognosis: {
+      failureMode: 'wear',
+      unit: 'h',
+      rul: number(),
+      rulLow: number(),
+      rulHigh: number(),
+      confidence: 0.9,
+      censored: false,
+      model,
+    },
     extrapolating: false,
   };
 }
