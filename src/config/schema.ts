@@ -172,6 +172,7 @@ const payloadSchema = z.discriminatedUnion('format', [
 /** Feature sets by id; the ids are stable and versioned (`domain.md` §1.10). */
 export const FEATURE_SETS = [
   'vib.basic',
+  'vib.spectral',
   'vib.iso',
   'vib.bearing',
   'proc.basic',

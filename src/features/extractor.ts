@@ -17,6 +17,7 @@ import { lastValue, processBasic } from './process-basic.ts';
 import { processTrend } from './process-trend.ts';
 import { usage } from './usage.ts';
 import { vibrationBasic } from './vibration-basic.ts';
+import { vibrationSpectral } from './vibration-spectral.ts';
 import { WaveformSignal } from './waveform-signal.ts';
 
 /** Features of one channel as configured; channel '' holds those of the machine as a whole. */
@@ -180,6 +181,7 @@ function waveformSet(
   plans: FftPlans,
 ): WaveformFeatureSet[] {
   if (set === 'vib.basic') return [vibrationBasic(config.unit)];
+  if (set === 'vib.spectral') return [vibrationSpectral(channel, config, plans)];
   if (set === 'vib.iso') return [isoSeverity(channel, config, parameters)];
   return set === 'vib.bearing' ? [bearingCondition(channel, config, parameters, plans)] : [];
 }
@@ -190,6 +192,7 @@ function requireKind(channel: string, kind: ChannelConfig['kind'], set: FeatureS
     throw configurationError(key, 'usage belongs to the machine: write `usage: true` in the machine class');
   }
   if (set.startsWith('vib.') === (kind === 'waveform')) return;
-  const fits = kind === 'waveform' ? 'vib.basic, vib.iso and vib.bearing' : 'proc.basic and proc.trend';
+  const fits =
+    kind === 'waveform' ? 'vib.basic, vib.spectral, vib.iso and vib.bearing' : 'proc.basic and proc.trend';
   throw configurationError(key, `${set} does not fit a ${kind} channel, which takes ${fits}`);
 }
