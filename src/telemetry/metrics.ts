@@ -18,16 +18,50 @@ export const METRICS = {
   // store
   millwright_store_commits_total: { type: 'counter', help: 'Transactions committed' },
   // telemetry
-  millwright_build_info: { type: 'gauge', help: 'Always 1; the labels say which version runs on which runtime' },
-  millwright_process_start_time_seconds: { type: 'gauge', help: 'When the process started, seconds since the epoch' },
+  millwright_build_info: {
+    type: 'gauge',
+    help: 'Always 1; the labels say which version runs on which runtime',
+  },
+  millwright_process_start_time_seconds: {
+    type: 'gauge',
+    help: 'When the process started, seconds since the epoch',
+  },
   millwright_process_cpu_seconds_total: { type: 'counter', help: 'CPU time of all threads, by mode' },
   millwright_process_heap_used_bytes: { type: 'gauge', help: 'JavaScript heap in use, by thread' },
-  millwright_event_loop_delay_seconds: { type: 'gauge', help: 'How late timers fired since the last scrape, by thread and quantile' },
+  millwright_event_loop_delay_seconds: {
+    type: 'gauge',
+    help: 'How late timers fired since the last scrape, by thread and quantile',
+  },
   // http
   millwright_http_requests_total: { type: 'counter', help: 'HTTP requests answered, by route and status' },
   millwright_http_connections: { type: 'gauge', help: 'Open HTTP connections' },
   // runtime
-  millwright_process_resident_memory_bytes: { type: 'gauge', help: 'Resident set size of the gateway process' },
+  millwright_process_resident_memory_bytes: {
+    type: 'gauge',
+    help: 'Resident set size of the gateway process',
+  },
+  // forward
+  millwright_forward_points_total: { type: 'counter', help: 'Points settled, by sink and outcome' },
+  millwright_forward_requests_total: { type: 'counter', help: 'Write requests, by sink' },
+  millwright_forward_retries_total: { type: 'counter', help: 'Write requests that have to be repeated, by sink' },
+  millwright_forward_request_seconds: { type: 'histogram', help: 'Duration of write requests, by sink' },
+  millwright_forward_up: { type: 'gauge', help: '1 while the sink takes points' },
+  millwright_forward_held: { type: 'gauge', help: '1 while the sink waits for a person (credentials, bucket, address)' },
+  millwright_forward_backlog_points: { type: 'gauge', help: 'Points that wait for the sink' },
+  millwright_forward_backlog_bytes: { type: 'gauge', help: 'Bytes on disk that wait for the sink' },
+  millwright_forward_backlog_age_seconds: { type: 'gauge', help: 'Age of the oldest point that waits for the sink' },
+  millwright_forward_backlog_eta_seconds: {
+    type: 'gauge',
+    help: 'Estimated time until the backlog is gone; absent while it does not shrink',
+  },
+  // inference
+  millwright_inference_rows_total: { type: 'counter', help: 'Vectors given to models' },
+  millwright_inference_runs_total: { type: 'counter', help: 'Batches run' },
+  millwright_inference_run_seconds: { type: 'histogram', help: 'Time inside the model per batch' },
+  millwright_inference_queue: { type: 'gauge', help: 'Vectors waiting for their models' },
+  millwright_inference_restarts_total: { type: 'counter', help: 'Starts of the inference process after the first' },
+  millwright_assessments_total: { type: 'counter', help: 'Assessments, by reason (scored, commissioning, deadline, ...)' },
+  millwright_model_ready: { type: 'gauge', help: '1 if the model passed its checks and runs' },
 } as const satisfies Record<string, MetricDefinition>;
 
 export type MetricName = keyof typeof METRICS;
@@ -80,7 +114,10 @@ function renderFamily(name: MetricName, samples: MetricSample[]): string {
   const lines = samples
     .map((sample) => ({ order: seriesOrder(sample), bound: bucketBound(sample), sample }))
     .sort((a, b) => compareText(a.order, b.order) || a.bound - b.bound)
-    .map(({ sample }) => `${name}${sample.suffix ?? ''}${labelText(sample.labels)} ${numberText(sample.value)}\n`);
+    .map(
+      ({ sample }) =>
+        `${name}${sample.suffix ?? ''}${labelText(sample.labels)} ${numberText(sample.value)}\n`,
+    );
   return `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }
 
