@@ -1,6 +1,6 @@
 /** Rules between the keys of store and sinks, and the warnings that do not keep a gateway from starting. */
 
-import { isLoopback } from './ingest-checks.ts';
+import { isLoopback } from '../domain/loopback.ts';
 import { formatPath } from './json-path.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { Config } from './schema.ts';

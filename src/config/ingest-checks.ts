@@ -1,13 +1,8 @@
 /** Rules between the keys of the front door: listeners, users, broker, ring. */
 
+import { isLoopback } from '../domain/loopback.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { Config } from './schema.ts';
-
-/** True for addresses only this machine can reach. */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase();
-  return name === 'localhost' || name === '::1' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name);
-}
 
 /** A listener that others can reach needs to know its users, or an explicit word that it need not. */
 function* exposedBrokerNeedsUsers({ ingest }: Config): Iterable<ConfigProblem> {
