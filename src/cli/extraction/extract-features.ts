@@ -64,7 +64,9 @@ export function* extractFeatures(
     if (message.kind === 'row') {
       for (const [recorded, value] of Object.entries(message.values)) {
         const planned = source.plan.get(recorded);
-        if (planned === undefined || planned.config.kind !== 'scalar') continue;
+        if (planned === undefined) continue;
+        if (planned.config.kind !== 'scalar')
+          throw contradiction(source.machine, planned, 'is declared as waveform but recorded as scalar');
         windower.addScalar(indices.get(planned.channel)!, timeMs, value, GOOD, 0, BATCH, ARRIVAL_MS);
       }
     } else {
@@ -86,20 +88,23 @@ export function* extractFeatures(
   source.refused.samples += refused.late + refused.overLimit;
 }
 
-/** The gateway would put such a block into the dead letters; a table without its rows would hide that. */
 function checkWaveform(machine: string, planned: PlannedChannel, message: WaveformMessage): void {
-  const { config } = planned;
-  const wrong =
-    config.kind !== 'waveform'
-      ? 'is declared as scalar but recorded as waveform'
-      : config.unit !== message.unit
-        ? `is declared in ${config.unit} but recorded in ${message.unit}`
-        : config.sampleRateHz !== undefined && config.sampleRateHz !== message.sampleRateHz
-          ? `is declared at ${config.sampleRateHz} Hz but recorded at ${message.sampleRateHz} Hz`
-          : null;
-  if (wrong !== null) {
-    throw new GatewayError('MW_RECORDING', `channel ${planned.channel} of ${machine} ${wrong}`, {
-      hint: 'correct the channel in the machine class, or choose another class with --class',
-    });
+  const { kind, unit, sampleRateHz } = planned.config;
+  if (kind !== 'waveform') {
+    throw contradiction(machine, planned, 'is declared as scalar but recorded as waveform');
   }
+  if (unit !== message.unit) {
+    throw contradiction(machine, planned, `is declared in ${unit} but recorded in ${message.unit}`);
+  }
+  if (sampleRateHz !== undefined && sampleRateHz !== message.sampleRateHz) {
+    const rates = `is declared at ${sampleRateHz} Hz but recorded at ${message.sampleRateHz} Hz`;
+    throw contradiction(machine, planned, rates);
+  }
+}
+
+/** The gateway would put such a message into the dead letters; a table without its rows would hide that. */
+function contradiction(machine: string, planned: PlannedChannel, what: string): GatewayError {
+  return new GatewayError('MW_RECORDING', `channel ${planned.channel} of ${machine} ${what}`, {
+    hint: 'correct the channel in the machine class, or choose another class with --class',
+  });
 }
