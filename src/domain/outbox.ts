@@ -21,8 +21,11 @@ export interface SettleOutcome {
 
 /** One cursor per sink; a batch is deleted when every sink has taken it. */
 export interface OutboxReader {
-  /** Oldest first on the backlog lane, newest first on the live lane; at least one batch if there is any. */
-  readOutbox(sink: string, maxPoints: number, lane: 'live' | 'backlog'): OutboxBatch[];
+  /**
+   * Oldest first on the backlog lane, newest first on the live lane; at least one batch if there is any.
+   * `afterId` spares reading batches with an id up to it; returning them all the same does no harm.
+   */
+  readOutbox(sink: string, maxPoints: number, lane: 'live' | 'backlog', afterId?: number): OutboxBatch[];
   settleOutbox(sink: string, batchId: number, outcome: SettleOutcome): void;
   backlog(sink: string): OutboxBacklog;
 }

@@ -17,6 +17,20 @@ export const METRICS = {
   millwright_ingest_connections: { type: 'gauge', help: 'Open MQTT connections' },
   // store
   millwright_store_commits_total: { type: 'counter', help: 'Transactions committed' },
+  millwright_store_failed_commits_total: { type: 'counter', help: 'Transactions refused or rolled back' },
+  millwright_store_checkpoints_total: { type: 'counter', help: 'Times the write-ahead log was folded back' },
+  millwright_store_bytes: { type: 'gauge', help: 'Bytes of the database, by part' },
+  millwright_store_max_bytes: { type: 'gauge', help: 'Bytes the database may grow to' },
+  millwright_store_writable: { type: 'gauge', help: '1 while new data is taken' },
+  millwright_store_salvaging: { type: 'gauge', help: '1 while rows of a damaged file are being brought back' },
+  millwright_samples_total: { type: 'counter', help: 'Account of samples, by term' },
+  millwright_samples_open: { type: 'gauge', help: 'Samples accepted and not yet settled' },
+  millwright_points_total: { type: 'counter', help: 'Account of points, by sink and term' },
+  millwright_outbox_points: { type: 'gauge', help: 'Points a sink has not taken yet' },
+  millwright_outbox_bytes: { type: 'gauge', help: 'Bytes of batches a sink has not taken yet' },
+  millwright_dead_letters_total: { type: 'counter', help: 'Messages kept because they could not be used' },
+  millwright_dead_letters_dropped_total: { type: 'counter', help: 'Dead letters that gave way to newer ones' },
+  millwright_dead_letters: { type: 'gauge', help: 'Dead letters held' },
   // telemetry
   millwright_build_info: {
     type: 'gauge',

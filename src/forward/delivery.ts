@@ -1,0 +1,152 @@
+/**
+ * The lines of one shipment and the answers to its requests -> what to send next, and which lines are at fault. Pure.
+ *
+ * A line counts as delivered only when a request that held it was accepted as a whole. So it does not matter whether
+ * a refusing server keeps the good lines (422) or nothing (400): they are sent again, which overwrites.
+ *
+ * The search for bad lines is group testing by halves. Of a group known to hold a bad line the first half is sent:
+ * accepted, the bad one is in the rest; refused, it is here, and the rest joins the lines nothing is known about.
+ * Those are sent as one group after each find. With k bad among n lines that takes at most
+ * k · (⌈log2 n⌉ + 1) + 1 requests.
+ */
+
+import { suspectLines } from './rejection-hints.ts';
+import type { Rejection } from './write-outcome.ts';
+
+/** More than this many single lines refused by an answer that may not be about lines at all, and none accepted. */
+const MAX_DOUBTFUL = 2;
+/** Hints of the server followed per shipment; each costs a request where it misleads. */
+const MAX_HINTS = 8;
+
+interface Group {
+  readonly indices: readonly number[];
+  /** Set apart by a hint; other lines do not join it. */
+  readonly apart: boolean;
+}
+
+export class Delivery {
+  readonly #lines: readonly string[];
+  #groups: Group[];
+  /** Holds at least one bad line; `why` is the last refusal of a set that holds them all. */
+  #failing: { readonly indices: readonly number[]; readonly why: Rejection } | null = null;
+  readonly #dead = new Map<number, string>();
+  readonly #doubtful = new Map<number, string>();
+  readonly #hints = new Set<string>();
+  #delivered = 0;
+  #trusted = false;
+
+  /** @param lines '' for a point that has no line: it is dead from the start */
+  constructor(lines: readonly string[]) {
+    this.#lines = lines;
+    const indices: number[] = [];
+    for (let i = 0; i < lines.length; i++) {
+      if (lines[i] === '') this.#dead.set(i, NO_LINE);
+      else indices.push(i);
+    }
+    this.#groups = indices.length > 0 ? [{ indices, apart: false }] : [];
+  }
+
+  /** Index of each line given up -> the server's words about it. */
+  get dead(): ReadonlyMap<number, string> {
+    return this.#dead;
+  }
+
+  get delivered(): number {
+    return this.#delivered;
+  }
+
+  /** Some answer changed what is known: worth keeping over a broken connection. */
+  get begun(): boolean {
+    return this.#delivered > 0 || this.#failing !== null || this.#doubtful.size > 0;
+  }
+
+  /**
+   * Every line is refused, by answers that do not speak of lines: more likely the address or a proxy is wrong than
+   * all of the data. The answer, or null. Call `trust` where the same server took other lines meanwhile.
+   */
+  get blocked(): string | null {
+    if (this.#trusted || this.#doubtful.size === 0) return null;
+    const exhausted = this.#failing === null && this.#groups.length === 0;
+    if (!exhausted && this.#doubtful.size <= MAX_DOUBTFUL) return null;
+    return [...this.#doubtful.values()][0]!;
+  }
+
+  /** The server takes lines: what it refused alone was at fault. */
+  trust(): void {
+    this.#trusted = true;
+    for (const [index, message] of this.#doubtful) this.#dead.set(index, message);
+    this.#doubtful.clear();
+  }
+
+  /** Indices to send as one request, at most `maxLines`; the same until something is reported. Empty when done. */
+  next(maxLines: number): readonly number[] {
+    if (this.#failing) {
+      const half = Math.ceil(this.#failing.indices.length / 2);
+      return this.#failing.indices.slice(0, Math.min(half, maxLines));
+    }
+    return this.#groups[0]?.indices.slice(0, maxLines) ?? [];
+  }
+
+  /** The request of the first `count` lines of `next` was accepted. */
+  accepted(count: number): void {
+    this.#delivered += count;
+    this.trust();
+    if (this.#failing) this.#keepFailing(this.#failing.indices.slice(count), this.#failing.why);
+    else this.#cutFirstGroup(count);
+  }
+
+  /** The request of the first `count` lines of `next` was refused. */
+  rejected(count: number, why: Rejection): void {
+    const source = this.#failing?.indices ?? this.#groups[0]!.indices;
+    const sent = source.slice(0, count);
+    if (this.#failing) this.#joinFirstGroup(source.slice(count));
+    else this.#cutFirstGroup(count);
+    this.#failing = null;
+    if (why.droppedLines === count) for (const index of sent) this.#dead.set(index, why.message);
+    else if (!this.#followHint(sent, why)) this.#keepFailing(sent, why);
+  }
+
+  /** A request of one line was too large. */
+  tooLarge(message: string): void {
+    this.rejected(1, { kind: 'rejected', message, droppedLines: 1, aboutLines: true });
+  }
+
+  #keepFailing(indices: readonly number[], why: Rejection): void {
+    this.#failing = indices.length > 1 ? { indices, why } : null;
+    if (indices.length === 1) {
+      const account = why.aboutLines || this.#trusted ? this.#dead : this.#doubtful;
+      account.set(indices[0]!, why.message);
+    }
+  }
+
+  #followHint(sent: readonly number[], why: Rejection): boolean {
+    if (this.#hints.has(why.message) || this.#hints.size >= MAX_HINTS) return false;
+    const found = new Set(
+      suspectLines(
+        why.message,
+        sent.map((index) => this.#lines[index]!),
+      ),
+    );
+    if (found.size === 0 || found.size === sent.length) return false;
+    this.#hints.add(why.message);
+    this.#groups.unshift(
+      { indices: sent.filter((_, i) => !found.has(i)), apart: true },
+      { indices: sent.filter((_, i) => found.has(i)), apart: true },
+    );
+    return true;
+  }
+
+  #cutFirstGroup(count: number): void {
+    const { indices, apart } = this.#groups.shift()!;
+    if (indices.length > count) this.#groups.unshift({ indices: indices.slice(count), apart });
+  }
+
+  #joinFirstGroup(indices: readonly number[]): void {
+    if (indices.length === 0) return;
+    const first = this.#groups[0];
+    if (first === undefined || first.apart) this.#groups.unshift({ indices, apart: false });
+    else this.#groups[0] = { indices: [...indices, ...first.indices], apart: false };
+  }
+}
+
+const NO_LINE = 'the point has no measurement, no time or no field with a finite value';

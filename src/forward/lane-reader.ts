@@ -1,0 +1,45 @@
+/**
+ * Outbox of one sink -> the batches each of two lanes may send.
+ *
+ * Batch ids grow. What came after the newest batch the live lane has seen is the live lane's, newest first; everything
+ * up to it is the backlog's, oldest first. So after an outage the newest data goes out at once, nothing is sent by
+ * both lanes, and one number is all there is to remember.
+ */
+
+import type { OutboxBatch, OutboxReader } from '../domain/outbox.ts';
+
+export type LaneName = 'live' | 'backlog';
+
+export class LaneReader {
+  readonly #outbox: OutboxReader;
+  readonly #sink: string;
+  readonly #taken = new Set<number>();
+  #newestSeen = 0;
+
+  constructor(outbox: OutboxReader, sink: string) {
+    this.#outbox = outbox;
+    this.#sink = sink;
+  }
+
+  /** Batches of about `maxPoints` points in ascending order, now taken; empty when the lane has none. */
+  take(lane: LaneName, maxPoints: number): OutboxBatch[] {
+    const batches = this.#outbox
+      .readOutbox(this.#sink, maxPoints, lane, lane === 'live' ? this.#newestSeen : 0)
+      .filter(({ id }) => !this.#taken.has(id) && id > this.#newestSeen === (lane === 'live'))
+      .sort((a, b) => a.id - b.id);
+    for (const { id } of batches) this.#taken.add(id);
+    if (lane === 'live') this.#newestSeen = batches.at(-1)?.id ?? this.#newestSeen;
+    return batches;
+  }
+
+  /** Settled, or given back to the outbox as backlog. */
+  release(batches: readonly OutboxBatch[]): void {
+    for (const { id } of batches) this.#taken.delete(id);
+  }
+
+  /** Given back as live: with whatever came meanwhile, the newest of them go first the next time. */
+  releaseAsLive(batches: readonly OutboxBatch[]): void {
+    this.release(batches);
+    if (batches.length > 0) this.#newestSeen = Math.min(this.#newestSeen, batches[0]!.id - 1);
+  }
+}

@@ -1,0 +1,44 @@
+/** Outbox batches -> the lines of one delivery, and its result back per batch. */
+
+import type { OutboxBatch, SettleOutcome } from '../domain/outbox.ts';
+import type { Point } from '../domain/point.ts';
+import { Delivery } from './delivery.ts';
+import { encodeLine } from './line-protocol.ts';
+
+/** A few batches on their way to a sink. */
+export class Shipment {
+  readonly batches: readonly OutboxBatch[];
+  readonly delivery: Delivery;
+  /** How many requests the sink had accepted when it was loaded: more since then prove that the sink takes lines. */
+  readonly acceptedBefore: number;
+  readonly #lines: readonly string[];
+
+  constructor(batches: readonly OutboxBatch[], acceptedBefore: number) {
+    this.batches = batches;
+    this.acceptedBefore = acceptedBefore;
+    this.#lines = batches.flatMap(({ points }) => points.map(encodeLine));
+    this.delivery = new Delivery(this.#lines);
+  }
+
+  get points(): number {
+    return this.#lines.length;
+  }
+
+  lines(indices: readonly number[]): string[] {
+    return indices.map((index) => this.#lines[index]!);
+  }
+
+  /** What became of each batch; only once the delivery has nothing left to send. */
+  *outcomes(): Generator<[OutboxBatch, SettleOutcome]> {
+    let first = 0;
+    for (const batch of this.batches) {
+      const deadLettered: { point: Point; reason: string }[] = [];
+      batch.points.forEach((point, i) => {
+        const reason = this.delivery.dead.get(first + i);
+        if (reason !== undefined) deadLettered.push({ point, reason });
+      });
+      first += batch.points.length;
+      yield [batch, { delivered: batch.points.length - deadLettered.length, deadLettered }];
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import { LaneReader } from '../../../src/forward/lane-reader.ts';
+import { MemoryOutbox, numberedPoints } from '../../support/memory-outbox.ts';
+
+function setUp() {
+  const outbox = new MemoryOutbox();
+  const reader = new LaneReader(outbox, 'plant');
+  const append = (count: number) => {
+    for (let i = 0; i < count; i++) outbox.append(numberedPoints(10));
+  };
+  const ids = (lane: 'live' | 'backlog', maxPoints = 30) => reader.take(lane, maxPoints).map(({ id }) => id);
+  return { outbox, reader, append, ids };
+}
+
+describe('LaneReader', () => {
+  it('sends the newest first and leaves everything older to the backlog lane, oldest first', () => {
+    const { append, ids } = setUp();
+    append(10);
+    expect(ids('live')).toEqual([8, 9, 10]);
+    expect(ids('backlog')).toEqual([1, 2, 3]);
+  });
+
+  it('never gives the live lane what is older than what it has seen', () => {
+    const { append, ids } = setUp();
+    append(10);
+    ids('live');
+    expect(ids('live')).toEqual([]);
+    append(1);
+    expect(ids('live')).toEqual([11]);
+  });
+
+  it('never gives the backlog lane what the live lane has not seen', () => {
+    const { append, ids } = setUp();
+    append(3);
+    expect(ids('backlog')).toEqual([]);
+  });
+
+  it('leaves to the backlog lane what came in faster than the live lane could send', () => {
+    const { outbox, reader, append, ids } = setUp();
+    append(1);
+    const first = reader.take('live', 30);
+    append(6);
+    expect(ids('live')).toEqual([5, 6, 7]);
+    for (const { id, points } of first)
+      outbox.settleOutbox('plant', id, { delivered: points.length, deadLettered: [] });
+    reader.release(first);
+    expect(ids('backlog')).toEqual([2, 3, 4]);
+  });
+
+  it('starts over with the newest after a failed live shipment', () => {
+    const { reader, append, ids } = setUp();
+    append(5);
+    const failed = reader.take('live', 30);
+    append(5);
+    reader.releaseAsLive(failed);
+    expect(ids('live')).toEqual([8, 9, 10]);
+    expect(ids('backlog')).toEqual([1, 2, 3]);
+  });
+
+  it('does not send a batch twice while it is on its way', () => {
+    const { append, ids } = setUp();
+    append(4);
+    expect(ids('live')).toEqual([2, 3, 4]);
+    expect(ids('backlog')).toEqual([1]);
+    expect(ids('backlog')).toEqual([]);
+  });
+});
