@@ -82,6 +82,11 @@ export const ERROR_TABLE = {
     exitCode: 1,
   },
   MW_RECORDING: { hint: 'check the recording file and its --format', retryable: false, exitCode: 1 },
+  MW_EVALUATE_SOURCE: {
+    hint: 'check the address, organisation, bucket and token the answers are read with',
+    retryable: true,
+    exitCode: 1,
+  },
   MW_WORKER_DIED: {
     hint: 'the pipeline thread ended unexpectedly; restart the gateway and report the log',
     retryable: false,

@@ -117,7 +117,7 @@ describe.skipIf(MOSQUITTO === null)('Publisher against mosquitto', () => {
     const publisher = new Publisher(options(broker.url, { giveUpMs: 300 }));
     await publisher.connect();
     await broker.stop();
-    publisher.publish({ topic: 't', payload: 'x' });
+    void publisher.publish({ topic: 't', payload: 'x' });
     await expect(publisher.drained()).rejects.toMatchObject({ code: 'MW_INGEST_EXTERNAL' });
     await publisher.close();
   });
@@ -127,7 +127,7 @@ describe.skipIf(MOSQUITTO === null)('Publisher against mosquitto', () => {
     const publisher = new Publisher(options(broker.url));
     await publisher.connect();
     await broker.stop();
-    publisher.publish({ topic: 't', payload: 'x' });
+    void publisher.publish({ topic: 't', payload: 'x' });
     const waiting = publisher.drained();
     publisher.interrupt();
     await waiting;

@@ -15,7 +15,7 @@ export interface InfluxSource {
 const TIMEOUT_MS = 120_000;
 
 /**
- * @throws GatewayError MW_USAGE when the server cannot be reached or refuses the query
+ * @throws GatewayError MW_EVALUATE_SOURCE when the server cannot be reached or refuses the query
  */
 export async function readInfluxAnswers(source: InfluxSource): Promise<Answer[]> {
   const fields = ANSWER_FIELDS.map((field) => `r._field == ${JSON.stringify(field)}`).join(' or ');
@@ -39,7 +39,7 @@ export async function readInfluxAnswers(source: InfluxSource): Promise<Answer[]>
 
 async function queryFlux(source: InfluxSource, flux: string): Promise<string> {
   const fail = (what: string, cause?: unknown) =>
-    new GatewayError('MW_USAGE', `InfluxDB at ${source.url}: ${what}`, {
+    new GatewayError('MW_EVALUATE_SOURCE', `InfluxDB at ${source.url}: ${what}`, {
       cause,
       hint: 'check --influx, --org, --bucket and the token in $INFLUX_TOKEN (it needs to read)',
     });
