@@ -1,0 +1,146 @@
+/**
+ * A data directory in, a database that can be trusted out: locked, checked, of the current version. What can't be
+ * trusted is moved aside and replaced by an empty one, so that no damage ever keeps the gateway from starting.
+ */
+
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describeError, GatewayError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import {
+  type Connection,
+  CorruptDatabase,
+  checkPages,
+  checkTables,
+  faultOf,
+  lockDirectory,
+  migrate,
+  openWriter,
+  repairHeader,
+  schemaVersion,
+  sqliteCode,
+} from './database.ts';
+import {
+  DATABASE_FILE,
+  quarantineFiles,
+  readSuspectNote,
+  removeSuspectNote,
+  syncDirectory,
+  unreadableReason,
+} from './quarantine.ts';
+import { SCHEMA_VERSION } from './schema.ts';
+
+/** A file up to this size is read and checked page by page at every start; about a second on an SD card. */
+const CHECK_ALWAYS_BELOW_BYTES = 64 * 1024 * 1024;
+
+export interface OpenedDatabase {
+  readonly db: Connection;
+  /** Holds the data directory; close it last. */
+  readonly lock: Connection;
+  /** Where the files went that were there before, and why; null where they were sound or absent. */
+  readonly quarantined: { readonly folder: string; readonly reason: string } | null;
+  readonly migratedFrom: number | null;
+}
+
+/** @throws GatewayError MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER */
+export function openDatabase(dataDir: string, nowMs: number, logger: Logger): OpenedDatabase {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new GatewayError('MW_STORE_OPEN', `cannot make the data directory: ${describeError(error)}`, {
+      cause: error,
+    });
+  }
+  const lock = lockDirectory(join(dataDir, 'lock.db'));
+  try {
+    return { lock, ...openOrReplace(dataDir, nowMs, logger) };
+  } catch (error) {
+    lock.close();
+    if (error instanceof GatewayError) throw error;
+    throw new GatewayError('MW_STORE_OPEN', `cannot open the store: ${describeError(error)}`, {
+      cause: error,
+      details: { dataDir, code: sqliteCode(error) },
+    });
+  }
+}
+
+function openOrReplace(dataDir: string, nowMs: number, logger: Logger): Omit<OpenedDatabase, 'lock'> {
+  let reason = unreadableReason(dataDir);
+  if (reason === null) {
+    try {
+      return { ...openChecked(dataDir), quarantined: null };
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      reason = describeError(error);
+    }
+  }
+  const folder = quarantineFiles(dataDir, nowMs, reason);
+  removeSuspectNote(dataDir);
+  logger.error({ folder, reason }, 'the database is damaged and was moved aside; starting with an empty one');
+  return { ...openChecked(dataDir), quarantined: { folder, reason } };
+}
+
+/** Damage of the file, as opposed to a disk or permission that may be put right. */
+function isDamage(error: unknown): boolean {
+  if (error instanceof CorruptDatabase) return true;
+  if (sqliteCode(error) === '') return false;
+  const fault = faultOf(error);
+  // SQLITE_ERROR at this point means that a statement of ours does not fit the tables.
+  return fault === 'corrupt' || fault === 'other';
+}
+
+function openChecked(dataDir: string): { db: Connection; migratedFrom: number | null } {
+  const path = join(dataDir, DATABASE_FILE);
+  const note = readSuspectNote(dataDir);
+  const isSmall = !existsSync(path) || statSync(path).size <= CHECK_ALWAYS_BELOW_BYTES;
+  let db = openWriter(path);
+  try {
+    const version = schemaVersion(db);
+    if (version > SCHEMA_VERSION) {
+      throw new GatewayError(
+        'MW_STORE_SCHEMA_NEWER',
+        `the store has schema ${version}, this gateway knows ${SCHEMA_VERSION}`,
+      );
+    }
+    const migratedFrom = version > 0 && version < SCHEMA_VERSION ? version : null;
+    if (migratedFrom !== null) {
+      db.pragma('wal_checkpoint(TRUNCATE)');
+      db.close();
+      copyDatabase(path, `${path}.v${version}`);
+      db = openWriter(path);
+    }
+    if (version < SCHEMA_VERSION) migrate(db, version);
+    checkTables(db);
+    if (isSmall || note !== null) checkPages(db);
+    // Twice in a row the check found nothing and the run ended in damage all the same.
+    if (note !== null && note.times >= 3) throw new CorruptDatabase(note.reason);
+    repairHeader(db);
+    return { db, migratedFrom };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Copies a database file that no connection holds, durably: the copy is whole under its name or absent. */
+export function copyDatabase(from: string, to: string): void {
+  const partial = `${to}.partial`;
+  copyFileSync(from, partial);
+  const file = openSync(partial, 'r+');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(partial, to);
+  syncDirectory(dirname(to));
+}

@@ -1,0 +1,146 @@
+/** An outbox table in, batches and counts out: the half that never writes, also for a look from another process. */
+
+import type { OutboxBatch } from '../domain/outbox.ts';
+import type { Connection } from './database.ts';
+import { type Cursor, isTaken } from './id-ranges.ts';
+import type { SinkState } from './ledger-book.ts';
+import { decodeBody, decodeHead, OUTBOX_ROW_OVERHEAD, type OutboxHead } from './outbox-codec.ts';
+
+/** Beyond this many gaps in a cursor the live lane waits for the backlog lane, so that a cursor stays small. */
+const MAX_TAKEN_RANGES = 256;
+const HEADS_PER_READ = 256;
+
+export interface OutboxRow {
+  readonly id: number;
+  readonly head: Buffer;
+  readonly body: Buffer;
+}
+
+export interface OutboxRead {
+  readonly batches: OutboxBatch[];
+  /** Rows met on the way that are not what was written. */
+  readonly bad: number[];
+}
+
+export interface HeadRow {
+  readonly id: number;
+  readonly head: Buffer;
+  readonly bodyBytes: number;
+}
+
+interface Reader {
+  readonly cursor: Cursor;
+}
+
+/** Reading the `outbox` table. */
+export class OutboxView {
+  readonly #next;
+  readonly #previous;
+  readonly #heads;
+  readonly #span;
+
+  constructor(db: Connection) {
+    // All of these walk the rowid; none stays open across calls.
+    this.#next = db.prepare('SELECT id, head, body FROM outbox WHERE id > ? ORDER BY id LIMIT 1');
+    this.#previous = db.prepare(
+      'SELECT id, head, body FROM outbox WHERE id < ? AND id > ? ORDER BY id DESC LIMIT 1',
+    );
+    // length() of a blob comes from the row's head: the body's pages are not read.
+    this.#heads = db.prepare(
+      `SELECT id, head, length(body) AS bodyBytes FROM outbox WHERE id >= ? ORDER BY id LIMIT ${HEADS_PER_READ}`,
+    );
+    this.#span = db.prepare('SELECT coalesce(max(id) - min(id) + 1, 0) FROM outbox').pluck();
+  }
+
+  /** Batches the reader has not taken, up to `maxPoints` but at least one. Damaged rows are reported, not returned. */
+  read(reader: Reader, maxPoints: number, lane: 'live' | 'backlog'): OutboxRead {
+    const batches: OutboxBatch[] = [];
+    const bad: number[] = [];
+    if (lane === 'live' && reader.cursor.taken.length >= MAX_TAKEN_RANGES) return { batches, bad };
+    let points = 0;
+    for (const row of this.#walk(reader, lane)) {
+      const head = decodeHead(row.id, row.head);
+      if (head !== null && batches.length > 0 && points + head.points > maxPoints) break;
+      const decoded = head === null ? null : decodeBody(row.id, head, row.body);
+      if (decoded === null) {
+        bad.push(row.id);
+        continue;
+      }
+      batches.push({ id: row.id, points: decoded });
+      points += decoded.length;
+      if (points >= maxPoints) break;
+    }
+    return { batches, bad };
+  }
+
+  *#walk({ cursor: { floor, taken } }: Reader, lane: 'live' | 'backlog'): Generator<OutboxRow> {
+    let at = lane === 'backlog' ? floor : Number.MAX_SAFE_INTEGER;
+    for (;;) {
+      const row = (lane === 'backlog' ? this.#next.get(at) : this.#previous.get(at, floor)) as
+        | OutboxRow
+        | undefined;
+      if (row === undefined) return;
+      const range = taken.find(([from, to]) => row.id >= from && row.id <= to);
+      if (range === undefined) {
+        at = row.id;
+        yield row;
+      } else {
+        at = lane === 'backlog' ? range[1] : range[0];
+      }
+    }
+  }
+
+  /** Heads from `fromId` on, ascending; fewer than a full page only at the end. */
+  heads(fromId: number): HeadRow[] {
+    return this.#heads.all(fromId) as HeadRow[];
+  }
+
+  /** Every head with an id of at least `fromId`, ascending, read page by page. */
+  *allHeads(fromId: number): Generator<HeadRow> {
+    let from = fromId;
+    for (;;) {
+      const rows = this.heads(from);
+      yield* rows;
+      if (rows.length < HEADS_PER_READ) return;
+      from = rows.at(-1)!.id + 1;
+    }
+  }
+
+  /** Counts what each sink has not taken, from the rows. @returns ids whose head is damaged */
+  count(sinks: readonly SinkState[]): number[] {
+    for (const sink of sinks) [sink.pendingPoints, sink.pendingBytes] = [0, 0];
+    const badHeads: number[] = [];
+    for (const row of this.allHeads(Number.MIN_SAFE_INTEGER)) {
+      const head = decodeHead(row.id, row.head);
+      if (head === null) badHeads.push(row.id);
+      else for (const sink of sinks) if (!isTaken(sink.cursor, row.id)) remember(sink, head);
+    }
+    return badHeads;
+  }
+
+  /** Commit time of the oldest batch the reader has not taken, ms; null where there is none. */
+  oldestMs(reader: Reader): number | null {
+    for (const row of this.#walk(reader, 'backlog')) {
+      const head = decodeHead(row.id, row.head);
+      if (head !== null) return head.createdMs;
+    }
+    return null;
+  }
+
+  /** How far apart the first and the last id are: no fewer than the rows. */
+  idSpan(): number {
+    return this.#span.get() as number;
+  }
+}
+
+/** Adds a row to what the sink has before it. */
+export function remember(sink: SinkState, head: OutboxHead): void {
+  sink.pendingPoints += head.points;
+  sink.pendingBytes += head.bodyBytes + OUTBOX_ROW_OVERHEAD;
+}
+
+/** Takes a row out of what the sink has before it. */
+export function forget(sink: SinkState, head: OutboxHead): void {
+  sink.pendingPoints -= head.points;
+  sink.pendingBytes -= head.bodyBytes + OUTBOX_ROW_OVERHEAD;
+}

@@ -1,0 +1,123 @@
+/** Files that cannot be trusted in, a folder that keeps them for a person out; and the note that asks for a check. */
+
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describeError } from '../errors.ts';
+
+export const DATABASE_FILE = 'millwright.db';
+const COMPANIONS = [DATABASE_FILE, `${DATABASE_FILE}-wal`, `${DATABASE_FILE}-shm`];
+/** Older ones go when a new one comes. */
+const KEPT_FOLDERS = 4;
+const HEADER = Buffer.from('SQLite format 3\0', 'latin1');
+const DONE_FILE = 'salvaged';
+const SUSPECT_FILE = 'suspect.json';
+
+/**
+ * Why the files cannot even be opened, or null where SQLite may try. Call only while no connection in this process
+ * holds the file: closing it here would drop SQLite's locks.
+ */
+export function unreadableReason(dataDir: string): string | null {
+  const path = join(dataDir, DATABASE_FILE);
+  if (!existsSync(path)) {
+    const wal = join(dataDir, `${DATABASE_FILE}-wal`);
+    return existsSync(wal) && statSync(wal).size > 0 ? 'write-ahead log without its database' : null;
+  }
+  if (statSync(path).size < 512) return 'shorter than a database header';
+  const head = Buffer.alloc(HEADER.length);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, head, 0, head.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  return head.equals(HEADER) ? null : 'not a database header';
+}
+
+/** Moves the database with its companions into `quarantine/<time>` and returns that folder. */
+export function quarantineFiles(dataDir: string, nowMs: number, reason: string): string {
+  const stamp = new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-');
+  const root = join(dataDir, 'quarantine');
+  let folder = join(root, stamp);
+  for (let n = 2; existsSync(folder); n += 1) folder = join(root, `${stamp}-${n}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(join(folder, 'reason.txt'), `${reason}\n`);
+  for (const name of COMPANIONS) {
+    if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(folder, name));
+  }
+  syncDirectory(folder);
+  syncDirectory(dataDir);
+  for (const old of quarantineFolders(dataDir).slice(0, -KEPT_FOLDERS))
+    rmSync(old, { recursive: true, force: true });
+  return folder;
+}
+
+/** Oldest first. */
+export function quarantineFolders(dataDir: string): string[] {
+  const root = join(dataDir, 'quarantine');
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .sort()
+    .map((name) => join(root, name));
+}
+
+/** The newest folder whose rows have not all been brought back, or null. */
+export function unsalvagedFolder(dataDir: string): string | null {
+  const newest = quarantineFolders(dataDir).at(-1);
+  if (newest === undefined || existsSync(join(newest, DONE_FILE))) return null;
+  return existsSync(join(newest, DATABASE_FILE)) ? newest : null;
+}
+
+/** Notes that nothing more will be taken from the folder. */
+export function markSalvaged(folder: string, summary: object): void {
+  writeFileSync(join(folder, DONE_FILE), `${JSON.stringify(summary)}\n`);
+}
+
+/** Leaves a note for the next start: check every page before trusting the file. Best effort on a failing disk. */
+export function leaveSuspectNote(dataDir: string, error: unknown): void {
+  try {
+    const times = (readSuspectNote(dataDir)?.times ?? 0) + 1;
+    writeFileSync(join(dataDir, SUSPECT_FILE), JSON.stringify({ times, reason: describeError(error) }));
+  } catch {
+    // The check at the next start is then the ordinary one.
+  }
+}
+
+/** The note of an earlier run, or null. `times` counts runs in a row that ended so. */
+export function readSuspectNote(dataDir: string): { times: number; reason: string } | null {
+  const path = join(dataDir, SUSPECT_FILE);
+  if (!existsSync(path)) return null;
+  try {
+    const note = JSON.parse(readFileSync(path, 'utf8')) as { times?: unknown; reason?: unknown };
+    return { times: Number(note.times) || 1, reason: String(note.reason) };
+  } catch {
+    return { times: 1, reason: 'unreadable note' };
+  }
+}
+
+/** The file has been checked or replaced, and has served well since. */
+export function removeSuspectNote(dataDir: string): void {
+  rmSync(join(dataDir, SUSPECT_FILE), { force: true });
+}
+
+/** Makes renames and new names in a directory durable. */
+export function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * A quarantined database in; what the next start needs at once, then the backlog in small steps, out.
+ *
+ * Rows keep their ids, so that doing a step twice (a crash in between) changes nothing.
+ */
+
+import { basename } from 'node:path';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Connection } from './database.ts';
+import type { DeadLetterTable, StoredDeadLetter } from './dead-letters.ts';
+import { isTaken } from './id-ranges.ts';
+import { emptyLedger, expectedPending, type LedgerState } from './ledger-book.ts';
+import { MachineTables } from './machine-tables.ts';
+import type { Outbox } from './outbox.ts';
+import { decodeHead, type OutboxHead } from './outbox-codec.ts';
+import { type OutboxRow, remember } from './outbox-view.ts';
+import { markSalvaged, unsalvagedFolder } from './quarantine.ts';
+import {
+  type Essentials,
+  largestId,
+  openQuarantined,
+  readableDeadLetters,
+  readableJournal,
+  readableOutbox,
+  readEssentials,
+} from './salvage.ts';
+import type { SpaceBudget } from './space-budget.ts';
+import { TwinTable } from './twin-table.ts';
+
+/** Where ids start if those of the damaged file can't be read: beyond any that were ever given. */
+const UNREACHED_ID = 2 ** 40;
+const JOURNAL_ROWS_PER_TRANSACTION = 1000;
+
+export type SalvagedItem =
+  | { readonly kind: 'outbox'; readonly row: OutboxRow }
+  | { readonly kind: 'dead_letter'; readonly letter: StoredDeadLetter }
+  /** A row that can't be believed. */
+  | { readonly kind: 'lost' };
+
+/** Brings back the rows of one quarantined file. */
+export class Salvager {
+  readonly folder: string;
+  /** Rows brought back and rows that could not be believed, since this start. */
+  salvagedRows = 0;
+  lostRows = 0;
+  readonly #source: Connection;
+  readonly #items: Generator<SalvagedItem>;
+
+  constructor(folder: string, source: Connection) {
+    this.folder = folder;
+    this.#source = source;
+    this.#items = items(source);
+  }
+
+  /**
+   * Starts on the newest quarantined file that has not been worked off, first bringing over what the pipeline needs
+   * before it can start: ledger, channels, machine states, journal.
+   *
+   * @returns null where there is nothing to do or nothing can be read
+   */
+  static begin(db: Connection, dataDir: string, logger: Logger): Salvager | null {
+    const folder = unsalvagedFolder(dataDir);
+    if (folder === null) return null;
+    const source = openQuarantined(folder);
+    if (source === null) {
+      markSalvaged(folder, { readable: false });
+      logger.error({ folder }, 'nothing of the damaged database can be read; it is kept for inspection');
+      return null;
+    }
+    const meta = new TwinTable(db, 'meta');
+    if (meta.loadAndRepair().values.get('salvaging') !== basename(folder)) {
+      bringEssentials(db, source);
+      meta.write('salvaging', basename(folder));
+    }
+    return new Salvager(folder, source);
+  }
+
+  /** The next rows, fewer than `limit` only at the end. */
+  take(limit: number): SalvagedItem[] {
+    const taken: SalvagedItem[] = [];
+    while (taken.length < limit) {
+      const next = this.#items.next();
+      if (next.done) break;
+      taken.push(next.value);
+    }
+    return taken;
+  }
+
+  /** Puts one row back, if there is room and somebody still wants it. Inside the caller's transaction. */
+  restore(item: SalvagedItem, draft: LedgerState, { outbox, deadLetters, budget }: SalvageTarget): void {
+    if (item.kind === 'dead_letter') deadLetters.insert(item.letter.id, item.letter);
+    if (item.kind === 'outbox' && draft.sinks.some((sink) => !isTaken(sink.cursor, item.row.id))) {
+      const head = decodeHead(item.row.id, item.row.head)!;
+      if (budget.missing(head.bodyBytes) > 0) {
+        this.lostRows += 1;
+        return;
+      }
+      if (outbox.restore(item.row)) adoptRow(draft, item.row.id, head);
+    }
+    if (item.kind === 'lost') this.lostRows += 1;
+    else this.salvagedRows += 1;
+  }
+
+  /** Everything readable is back: points that are still missing are lost, and booked so. */
+  closeAccounts(draft: LedgerState): void {
+    for (const sink of draft.sinks) {
+      sink.quarantined += Math.max(0, expectedPending(sink) - sink.pendingPoints);
+    }
+  }
+
+  finish(): void {
+    markSalvaged(this.folder, { readable: true, salvagedRows: this.salvagedRows, lostRows: this.lostRows });
+    this.close();
+  }
+
+  close(): void {
+    this.#source.close();
+  }
+}
+
+/** What a row is put back into. */
+export interface SalvageTarget {
+  readonly outbox: Outbox;
+  readonly deadLetters: DeadLetterTable;
+  readonly budget: SpaceBudget;
+}
+
+function adoptRow(draft: LedgerState, id: number, head: OutboxHead): void {
+  for (const sink of draft.sinks) {
+    if (isTaken(sink.cursor, id)) continue;
+    remember(sink, head);
+    // The account was lost with the file: it starts again with what comes back.
+    sink.produced += Math.max(0, sink.pendingPoints - expectedPending(sink));
+  }
+}
+
+function* items(source: Connection): Generator<SalvagedItem> {
+  for (const row of readableOutbox(source)) yield row === null ? { kind: 'lost' } : { kind: 'outbox', row };
+  for (const letter of readableDeadLetters(source)) {
+    yield letter === null ? { kind: 'lost' } : { kind: 'dead_letter', letter };
+  }
+}
+
+function bringEssentials(db: Connection, source: Connection): void {
+  const essentials = readEssentials(source);
+  db.transaction(() => {
+    bringLedger(new TwinTable(db, 'ledger'), source, essentials);
+    const machines = new MachineTables(db);
+    machines.writeChannels(essentials.channels);
+    for (const [machine, endMs] of essentials.closedUntil) machines.writeClosedUntil(machine, endMs);
+    for (const state of essentials.states) machines.writeState(state);
+  })();
+  const insert = db.prepare('INSERT OR IGNORE INTO journal (id, body) VALUES (?, ?)');
+  const insertAll = db.transaction((rows: readonly { id: number; body: Buffer }[]) => {
+    for (const { id, body } of rows) insert.run(id, body);
+  });
+  let rows: { id: number; body: Buffer }[] = [];
+  for (const row of readableJournal(source)) {
+    rows.push(row);
+    if (rows.length < JOURNAL_ROWS_PER_TRANSACTION) continue;
+    insertAll(rows);
+    rows = [];
+  }
+  insertAll(rows);
+}
+
+function bringLedger(table: TwinTable, source: Connection, { ledger }: Essentials): void {
+  const { sinks: _none, ...empty } = emptyLedger();
+  const totals = { ...empty, ...ledger.totals };
+  const beyond = (name: 'journal' | 'outbox' | 'dead_letter', next: number): number => {
+    const largest = largestId(source, name);
+    if (largest !== null) return Math.max(next, largest + 1);
+    return ledger.totals === null ? UNREACHED_ID : next;
+  };
+  table.write('totals', {
+    ...totals,
+    nextBatchId: beyond('journal', totals.nextBatchId),
+    nextOutboxId: beyond('outbox', totals.nextOutboxId),
+    nextDeadLetterId: beyond('dead_letter', totals.nextDeadLetterId),
+  });
+  for (const { pendingPoints: _points, pendingBytes: _bytes, ...sink } of ledger.sinks.values()) {
+    table.write(`sink/${sink.name}`, sink);
+  }
+}

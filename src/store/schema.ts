@@ -1,0 +1,32 @@
+/** The tables of `millwright.db`, their version and the steps from older ones: the one place with DDL. */
+
+/** Goes up with every change of the tables; a file with a higher one is refused. */
+export const SCHEMA_VERSION = 1;
+
+/** "MWst": tells our file from any other SQLite database. */
+export const APPLICATION_ID = 0x4d577374;
+
+/**
+ * Tables in the order they are made, so that every file of one version has the same first page (`salvage.ts` relies
+ * on it). Blobs named `seal` carry their own checksum (`seal.ts`); small rows that nothing else can rebuild are
+ * kept twice in their row (`seal`, `twin`), which costs no further page.
+ *
+ * `journal` and `outbox` are append-only with a rising rowid and have no index: a commit touches one leaf of each.
+ */
+export const TABLES: Readonly<Record<string, string>> = {
+  meta: 'CREATE TABLE meta (name TEXT PRIMARY KEY, seal BLOB, twin BLOB) WITHOUT ROWID',
+  ledger: 'CREATE TABLE ledger (name TEXT PRIMARY KEY, seal BLOB, twin BLOB) WITHOUT ROWID',
+  channel: 'CREATE TABLE channel (id INTEGER PRIMARY KEY, seal BLOB, twin BLOB)',
+  closed_until: 'CREATE TABLE closed_until (machine TEXT PRIMARY KEY, seal BLOB, twin BLOB) WITHOUT ROWID',
+  state: 'CREATE TABLE state (machine TEXT, key TEXT, seal BLOB, PRIMARY KEY (machine, key)) WITHOUT ROWID',
+  journal: 'CREATE TABLE journal (id INTEGER PRIMARY KEY, body BLOB)',
+  outbox: 'CREATE TABLE outbox (id INTEGER PRIMARY KEY, head BLOB, body BLOB)',
+  dead_letter: 'CREATE TABLE dead_letter (id INTEGER PRIMARY KEY, head BLOB, body BLOB)',
+  quarantine:
+    'CREATE TABLE quarantine (id INTEGER PRIMARY KEY, origin TEXT, origin_key TEXT, at_ms REAL, body BLOB)',
+};
+
+/** One step from version n - 1 to n (index n): SQL run in one transaction after a copy of the file was taken. */
+export const MIGRATIONS: Readonly<Record<number, readonly string[]>> = {
+  1: Object.values(TABLES),
+};

@@ -1,0 +1,305 @@
+/**
+ * Commit units in, flushed transactions and balanced accounts out: the write path of the store.
+ *
+ * The accounts in memory are the truth; every transaction works on a draft of them that becomes the truth once it is
+ * flushed. A commit that carries records alone touches one page, the journal's: its sample totals stand in the row.
+ */
+
+import type { StoreConfig } from '../config/schema.ts';
+import type { DeadLetter } from '../domain/dead-letter.ts';
+import type { Point, PointClass } from '../domain/point.ts';
+import type { WindowResult } from '../domain/window-result.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { CommitUnit } from './commit-unit.ts';
+import type { Connection } from './database.ts';
+import { DeadLetterTable } from './dead-letters.ts';
+import { Ballast } from './disk-space.ts';
+import { countSamples, encodeBatch, Journal } from './journal.ts';
+import { draftOf, type LedgerState, writeLedger } from './ledger-book.ts';
+import { MachineTables } from './machine-tables.ts';
+import { Outbox } from './outbox.ts';
+import { type EncodedRow, encodeRow } from './outbox-codec.ts';
+import { leaveSuspectNote, removeSuspectNote } from './quarantine.ts';
+import { SpaceBudget } from './space-budget.ts';
+import { Transactions } from './transactions.ts';
+import { TwinTable } from './twin-table.ts';
+
+/** Settled batches wait this long for a commit to travel with; losing them means sending them again. */
+const SAVE_DELAY_MS = 5_000;
+const MAX_WAITING_SETTLES = 256;
+/** Batches that may be trimmed before a commit without results does it. */
+const TRIM_BATCHES = 256;
+/** After this many commits a note of an earlier failure is taken back. */
+const TRUSTED_AFTER_COMMITS = 4096;
+
+export interface WriterOptions {
+  readonly dataDir: string;
+  readonly config: StoreConfig;
+  readonly logger: Logger;
+  /** Wall clock, ms. */
+  now(): number;
+}
+
+/** What a transaction will have changed once it is flushed. */
+interface Written {
+  readonly draft: LedgerState;
+  journalBytes: number;
+  firstBatchId: number;
+  /** The ledger and everything that waited were written, too. */
+  saved: boolean;
+}
+
+/** The one writer: tables, bounds and accounts. */
+export class StoreWriter {
+  readonly transactions: Transactions;
+  readonly budget: SpaceBudget;
+  readonly ballast: Ballast;
+  readonly ledger: TwinTable;
+  readonly journal: Journal;
+  readonly outbox: Outbox;
+  readonly deadLetters: DeadLetterTable;
+  readonly machines: MachineTables;
+  /** True while rows with old ids may still come back: gaps in the cursors stay open. */
+  isSalvaging = false;
+  evictedPoints = 0;
+  readonly #options: WriterOptions;
+  #state!: LedgerState;
+  #journalBytes = 0;
+  #firstBatchId = 0;
+  /** Points sinks refused, on their way to the dead letters. */
+  #refused: DeadLetter[] = [];
+  /** When the oldest change that only memory knows was made. */
+  #unsavedSinceMs: number | null = null;
+  #waitingSettles = 0;
+
+  constructor(db: Connection, options: WriterOptions) {
+    const { dataDir, config, logger } = options;
+    this.#options = options;
+    this.ballast = new Ballast(dataDir);
+    this.transactions = new Transactions(db, this.ballast, logger, (error) =>
+      leaveSuspectNote(dataDir, error),
+    );
+    this.budget = new SpaceBudget(db, dataDir, config);
+    this.ledger = new TwinTable(db, 'ledger');
+    this.journal = new Journal(db);
+    this.outbox = new Outbox(db);
+    this.machines = new MachineTables(db);
+    this.deadLetters = new DeadLetterTable(db);
+  }
+
+  /** Takes over the accounts as they were found at open. */
+  begin(state: LedgerState): void {
+    this.#state = state;
+    const { bytes, firstId } = this.journal.extent();
+    this.#journalBytes = bytes;
+    this.#firstBatchId = firstId ?? state.nextBatchId;
+    this.deadLetters.recount();
+  }
+
+  /** The accounts, settled batches that are not yet written included. */
+  get state(): LedgerState {
+    return this.#state;
+  }
+
+  get journalBytes(): number {
+    return this.#journalBytes;
+  }
+
+  /** See `Store.commit`. */
+  commit(unit: CommitUnit): void {
+    this.transactions.assertTrusted();
+    if (!this.#mustWrite(unit)) {
+      this.#state = this.#booked(unit);
+      this.noteUnsaved();
+      return;
+    }
+    const points = this.#encode(unit.results);
+    const bytes = points.reduce((sum, row) => sum + row.body.length, unit.journal?.length ?? 0);
+    this.#admit(unit, bytes);
+    const written = this.transactions.run(
+      () => this.#write(unit, points, bytes),
+      () => this.#rolledBack(),
+    );
+    this.#adopt(written);
+    this.transactions.afterCommit();
+  }
+
+  /** A transaction of its own, for what does not come with a unit; saves everything that waits. */
+  writeApart(work: (draft: LedgerState) => void): void {
+    const written = this.transactions.run(
+      () => {
+        const apart = this.#begun(draftOf(this.#state));
+        work(apart.draft);
+        this.#save(apart, []);
+        return apart;
+      },
+      () => this.#rolledBack(),
+    );
+    this.#adopt(written);
+    this.transactions.afterCommit();
+  }
+
+  /** Points that sinks refused become dead letters with the next save. */
+  addRefused(letters: readonly DeadLetter[]): void {
+    this.#refused.push(...letters);
+  }
+
+  /** A batch was settled in memory. */
+  noteSettled(): void {
+    this.#waitingSettles += 1;
+    this.noteUnsaved();
+  }
+
+  noteUnsaved(): void {
+    this.#unsavedSinceMs ??= this.#options.now();
+  }
+
+  get hasUnsaved(): boolean {
+    return this.#unsavedSinceMs !== null;
+  }
+
+  /** True if what only memory knows has waited long enough for a commit to travel with. */
+  get isOverdue(): boolean {
+    if (this.#unsavedSinceMs === null) return false;
+    const waitedMs = this.#options.now() - this.#unsavedSinceMs;
+    // Negative: the clock was set back.
+    return this.#waitingSettles >= MAX_WAITING_SETTLES || waitedMs >= SAVE_DELAY_MS || waitedMs < 0;
+  }
+
+  /** False where memory may keep the unit's counts until something is written anyway. */
+  #mustWrite(unit: CommitUnit): boolean {
+    if (hasRecords(unit) || touchesTables(unit)) return true;
+    return this.isOverdue;
+  }
+
+  /** One row per class: rows are few, and eviction can tell classes apart. */
+  #encode(results: readonly WindowResult[]): EncodedRow[] {
+    if (this.#state.sinks.length === 0) return [];
+    const byClass = new Map<PointClass, Point[]>();
+    for (const { points } of results) {
+      for (const point of points) {
+        const ofClass = byClass.get(point.pointClass);
+        if (ofClass) ofClass.push(point);
+        else byClass.set(point.pointClass, [point]);
+      }
+    }
+    return [...byClass].map(([pointClass, points]) => encodeRow(pointClass, points));
+  }
+
+  /** @throws GatewayError MW_STORE_WRITE where new data has no room; results alone pass, as they make some */
+  #admit(unit: CommitUnit, bytes: number): void {
+    if (!hasRecords(unit) && unit.deadLetters.length === 0) return;
+    const journalBytes = this.#journalBytes + (unit.journal?.length ?? 0);
+    if (journalBytes > this.budget.maxJournalBytes && unit.results.length === 0) {
+      throw this.transactions.refuse('the journal has used up its half of store.maxBytes', { journalBytes });
+    }
+    if (this.budget.isShortOfDisk(bytes)) {
+      const freeBytes = this.budget.freeDiskBytes;
+      throw this.transactions.refuse('free disk space is below store.minFreeBytes', { freeBytes });
+    }
+  }
+
+  /** The accounts after the unit. */
+  #booked(unit: CommitUnit): LedgerState {
+    const draft = draftOf(this.#state);
+    const { windowed, late, duplicate, evicted = 0 } = unit.settled;
+    draft.samples.accepted += unit.acceptedSamples;
+    draft.samples.windowed += windowed;
+    draft.samples.late += late;
+    draft.samples.duplicate += duplicate;
+    draft.samples.evicted += evicted;
+    draft.volatileAccepted += unit.acceptedSamples - (unit.journal === null ? 0 : countSamples(unit.journal));
+    draft.deadLetteredMessages += unit.deadLetters.length;
+    return draft;
+  }
+
+  #begun(draft: LedgerState): Written {
+    return { draft, journalBytes: this.#journalBytes, firstBatchId: this.#firstBatchId, saved: false };
+  }
+
+  #write(unit: CommitUnit, points: readonly EncodedRow[], bytes: number): Written {
+    const written = this.#begun(this.#booked(unit));
+    const { draft } = written;
+    this.#makeRoom(draft, bytes);
+    if (hasRecords(unit)) {
+      const body = encodeBatch(draft.nextBatchId, draft.samples, unit.journal!);
+      this.journal.append(draft.nextBatchId, body);
+      written.journalBytes += body.length;
+      draft.nextBatchId += 1;
+    }
+    this.machines.writeChannels(unit.channels);
+    for (const result of unit.results) this.machines.writeResult(result);
+    this.outbox.append(draft, points, this.#options.now());
+    const trimmed = this.#trim(unit, written);
+    if (trimmed || touchesTables(unit) || this.isOverdue) this.#save(written, unit.deadLetters);
+    return written;
+  }
+
+  #trim(unit: CommitUnit, written: Written): boolean {
+    const { trimBelowBatch, results } = unit;
+    const below = Number.isFinite(trimBelowBatch) ? Math.min(trimBelowBatch, written.draft.nextBatchId) : 0;
+    const batches = below - written.firstBatchId;
+    if (batches <= 0 || (results.length === 0 && batches < TRIM_BATCHES)) return false;
+    written.journalBytes -= this.journal.trimBelow(below);
+    written.firstBatchId = below;
+    return true;
+  }
+
+  /** Writes the ledger and what waited for a transaction to travel with. */
+  #save(written: Written, deadLetters: readonly DeadLetter[]): void {
+    const { draft } = written;
+    for (const letter of [...this.#refused, ...deadLetters]) {
+      this.deadLetters.insert(draft.nextDeadLetterId, letter);
+      draft.nextDeadLetterId += 1;
+    }
+    draft.deadLettersDropped += this.deadLetters.trimTo(this.#options.config.maxDeadLetterBytes);
+    this.outbox.deleteSettled(draft, this.isSalvaging);
+    writeLedger(this.ledger, draft);
+    written.saved = true;
+  }
+
+  /** Evicts until `bytes` fit. @throws GatewayError MW_STORE_WRITE where nothing more may go */
+  #makeRoom(draft: LedgerState, bytes: number): void {
+    for (let missing = this.budget.missing(bytes); missing > 0; missing = this.budget.missing(bytes)) {
+      if (this.outbox.evictBytes(draft, missing, this.budget.alarmReserveBytes) === 0) {
+        throw this.transactions.refuse('store.maxBytes is used up by what must not be evicted', { bytes });
+      }
+    }
+  }
+
+  #adopt(written: Written): void {
+    this.#reportEvicted(written.draft);
+    this.#state = written.draft;
+    this.#journalBytes = written.journalBytes;
+    this.#firstBatchId = written.firstBatchId;
+    if (written.saved) {
+      this.#refused = [];
+      this.#unsavedSinceMs = null;
+      this.#waitingSettles = 0;
+      this.outbox.committed();
+    }
+    if (this.transactions.commits === TRUSTED_AFTER_COMMITS) removeSuspectNote(this.#options.dataDir);
+  }
+
+  #reportEvicted(draft: LedgerState): void {
+    const evictedBefore = this.#state.sinks.reduce((sum, sink) => sum + sink.evicted, 0);
+    const evicted = draft.sinks.reduce((sum, sink) => sum + sink.evicted, 0) - evictedBefore;
+    if (evicted === 0) return;
+    this.evictedPoints += evicted;
+    this.#options.logger.warn({ points: evicted, total: this.evictedPoints }, 'evicted the oldest points');
+  }
+
+  #rolledBack(): void {
+    this.outbox.rolledBack();
+    this.deadLetters.recount();
+  }
+}
+
+function hasRecords(unit: CommitUnit): boolean {
+  return unit.journal !== null && unit.journal.length > 0;
+}
+
+/** True if the unit writes to more tables than the journal. */
+function touchesTables(unit: CommitUnit): boolean {
+  return unit.results.length > 0 || unit.channels.length > 0 || unit.deadLetters.length > 0;
+}

@@ -1,0 +1,432 @@
+/**
+ * Records and window results in, durable before `commit` returns; batches for the sinks and everything a restart needs
+ * out. The one writer of `millwright.db`, used by the pipeline thread alone.
+ *
+ * Invariants: `commit` returned means flushed; what is read back has passed its checksum; the accounts of
+ * `domain/ledger.ts` balance and count what is lost, too.
+ */
+
+import type { Ledger } from '../domain/ledger.ts';
+import type { ChannelRef } from '../domain/machine.ts';
+import type { OutboxBacklog, OutboxBatch, OutboxReader, SettleOutcome } from '../domain/outbox.ts';
+import { GatewayError } from '../errors.ts';
+import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
+import type { CommitUnit } from './commit-unit.ts';
+import { DamagedRows } from './damaged-rows.ts';
+import type { Connection } from './database.ts';
+import { type DeadLetterFilter, listDeadLetters, type StoredDeadLetter } from './dead-letters.ts';
+import { decodeBatch, type JournalBatch } from './journal.ts';
+import { expectedOpen, expectedPending, type LedgerState, ledgerOf, type SinkState } from './ledger-book.ts';
+import { loadState } from './load-state.ts';
+import type { MachineState } from './machine-tables.ts';
+import { type OpenedDatabase, openDatabase } from './open-database.ts';
+import { outboxRowsPerRecount } from './outbox.ts';
+import { encodeRow } from './outbox-codec.ts';
+import { decodePoints, encodePoints } from './points-codec.ts';
+import { removeSuspectNote } from './quarantine.ts';
+import { ReadOnlyStore } from './read-only-store.ts';
+import { Salvager } from './salvager.ts';
+import { storeMetrics } from './store-metrics.ts';
+import { StoreWriter, type WriterOptions } from './store-writer.ts';
+import type { StoreStatus } from './transactions.ts';
+
+export type { CommitUnit } from './commit-unit.ts';
+
+export interface StoreOptions extends WriterOptions {
+  /** Names of the configured sinks. */
+  readonly sinks: readonly string[];
+}
+
+/** What was found and done at open. */
+export interface StoreRecovery {
+  /** Folder the damaged files went to, and why; null where they were sound. */
+  readonly quarantined: { readonly folder: string; readonly reason: string } | null;
+  readonly migratedFrom: number | null;
+  /** Rows made whole from their second copy. */
+  readonly repairedRows: number;
+  /** Rows that could not be believed; they are kept in the table `quarantine`. Grows while state is read. */
+  lostRows: number;
+  /** Journal batches that could not be replayed: damaged, or missing from the sequence. */
+  lostBatches: number;
+  /** Per sink: points the ledger knew and the outbox did not have. */
+  readonly pendingDifference: Readonly<Record<string, number>>;
+}
+
+export interface LedgerCheck {
+  readonly balanced: boolean;
+  /** What the accounts expect minus what was counted. */
+  readonly difference: { readonly samples: number; readonly points: Readonly<Record<string, number>> };
+}
+
+/** The clock was not set yet when a row carries an earlier time (2025-01-01). */
+const IMPLAUSIBLE_BEFORE_MS = 1_735_689_600_000;
+const DAY_MS = 86_400_000;
+const AGE_CHECK_MS = 60_000;
+const ROWS_PER_STEP = 64;
+
+/**
+ * Opens the store of a data directory, making what is missing.
+ *
+ * @throws GatewayError MW_STORE_OPEN (in use, not writable), MW_STORE_SCHEMA_NEWER. Damage never throws: the files are
+ * moved to `quarantine/` and what can be read of them is brought back.
+ */
+export function openStore(options: StoreOptions): Store {
+  const opened = openDatabase(options.dataDir, options.now(), options.logger);
+  try {
+    return new Store(options, opened);
+  } catch (error) {
+    opened.db.close();
+    opened.lock.close();
+    throw error;
+  }
+}
+
+/** The store for looking into, also beside a running gateway. @throws GatewayError MW_STORE_OPEN */
+export function openStoreReadOnly(dataDir: string): ReadOnlyStore {
+  return new ReadOnlyStore(dataDir);
+}
+
+/** The store of a running gateway. */
+export class Store implements MetricSource, OutboxReader {
+  readonly recovery: StoreRecovery;
+  readonly #options: StoreOptions;
+  readonly #db: Connection;
+  readonly #lock: Connection;
+  readonly #writer: StoreWriter;
+  readonly #damaged: DamagedRows;
+  readonly #channels: ChannelRef[];
+  readonly #closedUntil: Map<string, number>;
+  #salvager: Salvager | null;
+  #lastAgeCheckMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: StoreOptions, opened: OpenedDatabase) {
+    const { db, lock, quarantined, migratedFrom } = opened;
+    this.#options = options;
+    this.#db = db;
+    this.#lock = lock;
+    this.#damaged = new DamagedRows(db, options.now);
+    this.#salvager = Salvager.begin(db, options.dataDir, options.logger);
+    this.#writer = new StoreWriter(db, options);
+    this.#writer.isSalvaging = this.#salvager !== null;
+    const { channels, ...channelRows } = this.#writer.machines.loadChannels();
+    const { closedUntil, ...closedRows } = this.#writer.machines.loadClosedUntil(
+      channels.map(({ machine }) => machine),
+    );
+    const { journal, ledger, outbox } = this.#writer;
+    const loaded = loadState({
+      ...{ db, journal, ledger, outbox, sinks: options.sinks, logger: options.logger },
+      salvaging: this.#salvager !== null,
+      keepDamaged: (origin, key, body) => this.#damaged.keep(origin, key, body),
+    });
+    this.#writer.begin(loaded.state);
+    this.#writer.ballast.take(options.config.minFreeBytes);
+    this.#channels = channels;
+    this.#closedUntil = closedUntil;
+    this.recovery = {
+      quarantined,
+      migratedFrom,
+      repairedRows: loaded.repairedRows + channelRows.repaired + closedRows.repaired,
+      lostRows: loaded.lostRows + channelRows.lost + closedRows.lost,
+      lostBatches: 0,
+      pendingDifference: loaded.pendingDifference,
+    };
+  }
+
+  /** Whether new data is taken; see `StoreStatus`. */
+  get status(): StoreStatus {
+    return this.#writer.transactions.status;
+  }
+
+  /** Bytes of the database file in use, beside the write-ahead log. */
+  get bytes(): number {
+    return this.#writer.budget.fileBytes - this.#writer.budget.reusableBytes;
+  }
+
+  /** The id the journal batch of the next commit will have. */
+  nextBatchId(): number {
+    return this.#writer.state.nextBatchId;
+  }
+
+  /**
+   * Makes everything in the unit durable: one transaction, one flush. A unit with nothing to store writes nothing.
+   *
+   * @throws GatewayError MW_STORE_WRITE: nothing changed, offer it again later; MW_STORE_FSYNC: what is on the disk is
+   * unknown, end the process and start anew
+   */
+  commit(unit: CommitUnit): void {
+    this.#writer.commit(unit);
+  }
+
+  /** Channels known from earlier runs, by index. */
+  channels(): ChannelRef[] {
+    return [...this.#channels];
+  }
+
+  /** Per machine the end of the last window whose result is stored, as of the start. */
+  closedUntil(): Map<string, number> {
+    return new Map(this.#closedUntil);
+  }
+
+  /** Every machine's own state; damaged ones are left out, kept aside and counted in `recovery`. */
+  *machineStates(): Generator<MachineState> {
+    yield* this.#writer.machines.states(({ machine, key, seal }) => {
+      this.recovery.lostRows += 1;
+      this.#options.logger.error({ machine, key }, 'a stored state is damaged; the machine learns it anew');
+      this.#setAside(() => {
+        this.#damaged.keep('state', `${machine}/${key}`, seal);
+        this.#writer.machines.writeState({ machine, key, value: null });
+      });
+    });
+  }
+
+  /** The journal in ascending order; damaged batches are left out, kept aside and counted in `recovery`. */
+  *journalBatches(): Generator<JournalBatch> {
+    const { journal } = this.#writer;
+    let expected: number | null = null;
+    for (let row = journal.after(0); row !== undefined; row = journal.after(row.id)) {
+      const { id, body } = row;
+      if (expected !== null) this.recovery.lostBatches += id - expected;
+      expected = id + 1;
+      const batch = decodeBatch(id, body);
+      if (batch !== null) {
+        yield { id, records: batch.records };
+        continue;
+      }
+      this.recovery.lostBatches += 1;
+      this.#options.logger.error({ batch: id }, 'a journal batch is damaged and was set aside');
+      this.#setAside(() => {
+        this.#damaged.keep('journal', id, body);
+        journal.remove(id);
+      });
+    }
+  }
+
+  #setAside(work: () => void): void {
+    this.#writer.writeApart(work);
+  }
+
+  /**
+   * To be called once after the journal was replayed: books samples that were accepted and can't come back, so that
+   * the account balances: those of damaged batches as quarantined, those of `durability: memory` as evicted.
+   *
+   * @param openSamples samples in open windows now
+   * @returns what stays unexplained, 0 if nothing
+   */
+  bookRecovered(openSamples: number): number {
+    const missing = expectedOpen(this.#writer.state.samples) - openSamples;
+    if (missing <= 0) return missing;
+    const isDamage = this.recovery.lostBatches > 0 || this.recovery.quarantined !== null;
+    const explained = isDamage ? missing : Math.min(missing, this.#writer.state.volatileAccepted);
+    this.#writer.writeApart(({ samples }) => {
+      if (isDamage) samples.quarantined += explained;
+      else samples.evicted += explained;
+    });
+    const booked = {
+      samples: explained,
+      as: isDamage ? 'quarantined' : 'evicted',
+      unexplained: missing - explained,
+    };
+    this.#options.logger.warn(booked, 'samples accepted before the restart are gone');
+    return missing - explained;
+  }
+
+  /** See `OutboxReader`. Damaged batches are set aside and counted on the way. */
+  readOutbox(sink: string, maxPoints: number, lane: 'live' | 'backlog'): OutboxBatch[] {
+    const { outbox, transactions } = this.#writer;
+    for (;;) {
+      const { batches, bad } = transactions.read(() => outbox.read(this.#sink(sink), maxPoints, lane));
+      if (bad.length === 0) return batches;
+      this.#quarantine(bad);
+    }
+  }
+
+  #quarantine(ids: readonly number[]): void {
+    this.#options.logger.error(
+      { batches: ids.length, first: ids[0] },
+      'outbox batches are damaged and were set aside',
+    );
+    this.#writer.writeApart((draft) => {
+      for (const id of ids) {
+        const row = this.#writer.outbox.quarantine(draft, id);
+        if (row)
+          this.#damaged.keep('outbox', id, Buffer.concat([row.head ?? Buffer.of(), row.body ?? Buffer.of()]));
+      }
+    });
+  }
+
+  /**
+   * Moves the sink's cursor over a batch. Travels with a later commit: losing it to a crash means sending it again.
+   * A batch evicted or settled meanwhile is passed over.
+   */
+  settleOutbox(sink: string, batchId: number, outcome: SettleOutcome): void {
+    const { state, outbox, transactions } = this.#writer;
+    const refused = outcome.deadLettered;
+    if (!transactions.read(() => outbox.settle(state, this.#sink(sink), batchId, refused.length))) return;
+    const receivedMs = this.#options.now();
+    this.#writer.addRefused(
+      refused.map(({ point, reason }) => ({
+        reason: 'rejected_by_sink',
+        detail: reason.slice(0, 1024),
+        source: `sink:${sink}`,
+        payload: encodePoints([point], Infinity).body,
+        receivedMs,
+      })),
+    );
+    this.#writer.noteSettled();
+    if (this.#writer.isOverdue) this.#saveUnlessFull();
+  }
+
+  /** What only memory knows goes to the disk; where it can't now, a later call tries again. */
+  #saveUnlessFull(): void {
+    try {
+      this.#writer.writeApart(() => {});
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.code === 'MW_STORE_WRITE')) throw error;
+    }
+  }
+
+  /** What the sink has not taken yet. */
+  backlog(sink: string): OutboxBacklog {
+    const state = this.#sink(sink);
+    const oldestMs = this.#writer.transactions.read(() => this.#writer.outbox.oldestMs(state));
+    return { points: state.pendingPoints, bytes: state.pendingBytes, oldestMs };
+  }
+
+  #sink(name: string): SinkState {
+    const sink = this.#writer.state.sinks.find((candidate) => candidate.name === name);
+    if (sink) return sink;
+    throw new GatewayError('MW_INTERNAL', `the store does not know the sink ${name}`);
+  }
+
+  /** Dead letters in id order. */
+  deadLetters(filter: DeadLetterFilter = {}): StoredDeadLetter[] {
+    return listDeadLetters(this.#db, filter);
+  }
+
+  /** @returns how many were there */
+  deleteDeadLetters(ids: readonly number[]): number {
+    let deleted = 0;
+    this.#writer.writeApart(() => {
+      deleted = ids.filter((id) => this.#writer.deadLetters.remove(id)).length;
+    });
+    return deleted;
+  }
+
+  /**
+   * Puts points that sinks refused back into the outbox, for every sink (sending twice overwrites), and removes them
+   * from the dead letters. Messages from MQTT are left alone: they go the way of any message, through the broker.
+   *
+   * @returns how many went back
+   */
+  requeueDeadLetters(ids: readonly number[]): number {
+    const letters = ids.map((id) => this.#writer.deadLetters.read(id)).filter((letter) => letter !== null);
+    const fromSinks = letters.filter(({ reason }) => reason === 'rejected_by_sink');
+    if (fromSinks.length === 0) return 0;
+    const points = fromSinks.flatMap(({ payload }) => decodePoints(payload, false, 'aggregate'));
+    this.#writer.writeApart((draft) => {
+      this.#writer.outbox.append(draft, [encodeRow('aggregate', points)], this.#options.now());
+      for (const { id } of fromSinks) this.#writer.deadLetters.remove(id);
+    });
+    return fromSinks.length;
+  }
+
+  /** The accounts. `open` is what the account says; `checkLedger` compares it with the windows. */
+  ledger(): Ledger {
+    return ledgerOf(this.#writer.state);
+  }
+
+  /**
+   * Compares the accounts with what is there. While a damaged file is being brought back, its points are missing.
+   *
+   * @param openSamples samples in open windows now, taken but uncommitted ones not included
+   */
+  checkLedger(openSamples: number): LedgerCheck {
+    const { state } = this.#writer;
+    const counted = this.#recounted(state);
+    const points: Record<string, number> = {};
+    for (const sink of state.sinks) points[sink.name] = expectedPending(sink) - counted.get(sink.name)!;
+    const samples = expectedOpen(state.samples) - openSamples;
+    const balanced = samples === 0 && Object.values(points).every((difference) => difference === 0);
+    return { balanced, difference: { samples, points } };
+  }
+
+  /** Pending points per sink, counted from the rows unless those are too many to walk in passing. */
+  #recounted(state: LedgerState): Map<string, number> {
+    const { outbox } = this.#writer;
+    const copies = state.sinks.map((sink) => ({ ...sink }));
+    if (outbox.idSpan() <= outboxRowsPerRecount) outbox.count(copies);
+    return new Map(copies.map((sink) => [sink.name, sink.pendingPoints]));
+  }
+
+  /**
+   * One bounded piece of the work that can wait: saving, folding the log back, evicting by age, bringing back rows of
+   * a damaged file. Writes nothing where nothing happened.
+   *
+   * @returns true if there is more to do at once
+   */
+  idleStep(): boolean {
+    if (this.status === 'suspect') return false;
+    if (this.#writer.isOverdue) this.#saveUnlessFull();
+    this.#writer.transactions.whenIdle();
+    this.#restoreBallast();
+    const aged = this.#evictAged();
+    return this.salvageStep() || aged;
+  }
+
+  #restoreBallast(): void {
+    const { ballast } = this.#writer;
+    if (!ballast.held && this.status === 'ok') ballast.take(2 * this.#options.config.minFreeBytes);
+  }
+
+  #evictAged(): boolean {
+    const now = this.#options.now();
+    // A clock that was set back must not stop the check.
+    if (Math.abs(now - this.#lastAgeCheckMs) < AGE_CHECK_MS) return false;
+    const cutoffMs = now - this.#options.config.maxAgeDays * DAY_MS;
+    const { outbox } = this.#writer;
+    if (!outbox.hasOlderThan(cutoffMs, IMPLAUSIBLE_BEFORE_MS)) {
+      this.#lastAgeCheckMs = now;
+      return false;
+    }
+    this.#writer.writeApart((draft) => {
+      outbox.evictOlderThan(draft, cutoffMs, IMPLAUSIBLE_BEFORE_MS, ROWS_PER_STEP);
+    });
+    return true;
+  }
+
+  /** Brings back a few rows of a damaged file that was moved aside. @returns true while there is more */
+  salvageStep(): boolean {
+    if (this.#salvager === null) return false;
+    const items = this.#salvager.take(ROWS_PER_STEP);
+    const isDone = items.length < ROWS_PER_STEP;
+    const salvager = this.#salvager;
+    this.#writer.isSalvaging = !isDone;
+    this.#writer.writeApart((draft) => {
+      for (const item of items) salvager.restore(item, draft, this.#writer);
+      if (isDone) salvager.closeAccounts(draft);
+    });
+    if (isDone) {
+      salvager.finish();
+      this.#salvager = null;
+    }
+    return !isDone;
+  }
+
+  /** Counters and gauges of this room. */
+  metrics(): MetricSample[] {
+    return storeMetrics(this.#writer, this.#salvager);
+  }
+
+  /** Saves what waits, folds the log back and gives the directory free. Never throws. */
+  close(): void {
+    try {
+      if (this.status !== 'suspect' && this.#writer.hasUnsaved) this.#writer.writeApart(() => {});
+      if (this.status === 'ok') removeSuspectNote(this.#options.dataDir);
+    } catch (error) {
+      this.#options.logger.error({ reason: String(error) }, 'closing the store lost what waited to be saved');
+    }
+    this.#salvager?.close();
+    this.#db.close();
+    this.#lock.close();
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Work in, one flushed transaction out, or nothing changed and an error that says what the caller may do next. Also
+ * decides when the write-ahead log is folded back.
+ */
+
+import { describeError, GatewayError } from '../errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { type Connection, type Fault, faultOf, sqliteCode } from './database.ts';
+import type { Ballast } from './disk-space.ts';
+
+export type StoreStatus =
+  | 'ok'
+  /** The medium refuses writes; reading goes on. */
+  | 'read_only'
+  /** No room: nothing new is taken until some is made. */
+  | 'full'
+  /** A flush failed or pages do not fit: only a new start can tell what is on the disk. */
+  | 'suspect';
+
+/** Frames in the log before it is folded back in a quiet moment: 4 MiB. Larger ones save nothing (measured). */
+const CHECKPOINT_FRAMES = 1000;
+/** Frames before it is folded back at once. */
+const FORCED_CHECKPOINT_FRAMES = 4000;
+/** Commits between two looks at the length of the log. */
+const LOOK_EVERY_COMMITS = 64;
+
+interface CheckpointRow {
+  readonly busy: number;
+  /** Frames in the log, -1 if there is none. */
+  readonly log: number;
+  readonly checkpointed: number;
+}
+
+/** The one way to write to the database. */
+export class Transactions {
+  status: StoreStatus = 'ok';
+  /** Transactions flushed, given up, and checkpoints done since the start. */
+  commits = 0;
+  failures = 0;
+  checkpoints = 0;
+  /** Frames in the log when last looked at. */
+  walFrames = 0;
+  readonly #db: Connection;
+  readonly #ballast: Ballast;
+  readonly #logger: Logger;
+  readonly #onSuspect: (error: unknown) => void;
+  readonly #begin;
+  readonly #commit;
+  #sinceLook = 0;
+
+  constructor(db: Connection, ballast: Ballast, logger: Logger, onSuspect: (error: unknown) => void) {
+    this.#db = db;
+    this.#ballast = ballast;
+    this.#logger = logger;
+    this.#onSuspect = onSuspect;
+    this.#begin = db.prepare('BEGIN IMMEDIATE');
+    this.#commit = db.prepare('COMMIT');
+  }
+
+  /**
+   * Runs `work` in a transaction; returned means flushed. `work` may run twice: where the disk is full, the ballast is
+   * given up and it is tried again.
+   *
+   * @throws GatewayError MW_STORE_WRITE: nothing changed, try later; MW_STORE_FSYNC: this handle is done for
+   */
+  run<T>(work: () => T, rolledBack: () => void): T {
+    this.assertTrusted();
+    try {
+      const result = this.#attempt(work, rolledBack);
+      this.status = 'ok';
+      this.commits += 1;
+      this.#sinceLook += 1;
+      return result;
+    } catch (error) {
+      this.failures += 1;
+      throw this.#explain(error);
+    }
+  }
+
+  #attempt<T>(work: () => T, rolledBack: () => void): T {
+    for (;;) {
+      try {
+        this.#begin.run();
+        const result = work();
+        this.#commit.run();
+        return result;
+      } catch (error) {
+        this.#rollback();
+        rolledBack();
+        if (faultOf(error) !== 'full' || !this.#ballast.drop()) throw error;
+        this.#logger.warn({}, 'the disk is full; gave up the ballast file');
+      }
+    }
+  }
+
+  #rollback(): void {
+    // SQLite ends the transaction by itself on some errors.
+    if (!this.#db.inTransaction) return;
+    try {
+      this.#db.exec('ROLLBACK');
+    } catch (error) {
+      this.#suspect(error);
+    }
+  }
+
+  /** @throws GatewayError MW_STORE_FSYNC once the handle can't be trusted */
+  assertTrusted(): void {
+    if (this.status !== 'suspect') return;
+    throw new GatewayError('MW_STORE_FSYNC', 'the store can no longer be trusted since an earlier failure');
+  }
+
+  /** Refuses new data for want of room. */
+  refuse(message: string, details: Readonly<Record<string, number>>): GatewayError {
+    if (this.status === 'ok') this.status = 'full';
+    this.failures += 1;
+    return new GatewayError('MW_STORE_WRITE', message, { details });
+  }
+
+  #explain(error: unknown): GatewayError {
+    if (error instanceof GatewayError) return error;
+    const fault = faultOf(error);
+    const options = { cause: error, details: { code: sqliteCode(error) } };
+    const text = describeError(error);
+    if (fault === 'fsync' || fault === 'corrupt') {
+      this.#suspect(error);
+      const what = fault === 'fsync' ? 'a flush to the disk failed' : 'the database is damaged';
+      return new GatewayError('MW_STORE_FSYNC', `${what}: ${text}`, options);
+    }
+    if (fault === 'other') return new GatewayError('MW_INTERNAL', `the store failed: ${text}`, options);
+    this.#degrade(fault);
+    return new GatewayError('MW_STORE_WRITE', `the store could not write: ${text}`, options);
+  }
+
+  #degrade(fault: Fault): void {
+    if (this.status === 'suspect') return;
+    if (fault === 'full') this.status = 'full';
+    if (fault === 'read_only') this.status = 'read_only';
+  }
+
+  /** A read or write showed that the file can't be trusted. */
+  #suspect(error: unknown): void {
+    if (this.status === 'suspect') return;
+    this.status = 'suspect';
+    this.#logger.error(
+      { reason: describeError(error), code: sqliteCode(error) },
+      'the store can no longer be trusted',
+    );
+    this.#onSuspect(error);
+  }
+
+  /** Runs a read and turns damage met on the way into MW_STORE_FSYNC. */
+  read<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  /** After a commit: folds the log back only if it has grown far beyond its usual length. */
+  afterCommit(): void {
+    if (this.#sinceLook < LOOK_EVERY_COMMITS) return;
+    this.#checkpointAbove(FORCED_CHECKPOINT_FRAMES);
+  }
+
+  /** In a quiet moment. Writes nothing where nothing was committed. */
+  whenIdle(): void {
+    if (this.#sinceLook === 0 && this.walFrames <= CHECKPOINT_FRAMES) return;
+    this.#checkpointAbove(CHECKPOINT_FRAMES);
+  }
+
+  #checkpointAbove(frames: number): void {
+    if (this.status === 'suspect') return;
+    try {
+      this.#sinceLook = 0;
+      // NOOP only tells the length of the log.
+      this.walFrames = this.#pragma('NOOP').log;
+      if (this.walFrames <= frames) return;
+      const { log, checkpointed } = this.#pragma('PASSIVE');
+      this.checkpoints += 1;
+      // Folded back whole: the next commit starts the log anew. A reader may prevent it; then later.
+      if (checkpointed === log) this.walFrames = 0;
+    } catch (error) {
+      // The log still holds everything; only a failed flush is final.
+      const explained = this.#explain(error);
+      this.#logger.warn({ reason: explained.message }, 'folding back the write-ahead log failed');
+    }
+  }
+
+  #pragma(mode: 'NOOP' | 'PASSIVE'): CheckpointRow {
+    return (this.#db.pragma(`wal_checkpoint(${mode})`) as CheckpointRow[])[0]!;
+  }
+}
