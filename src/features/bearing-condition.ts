@@ -58,7 +58,8 @@ export function bearingCondition(
   return {
     specs: specsFor(config.unit, plan, parameters),
     compute(signal, out, at) {
-      const spectrum = signal.spectrum();
+      if (signal.isFlat) return;
+      const spectrum = signal.taperedSpectrum();
       const lines = at + 2 * plan.defects.length;
       const best = kurtogram.search(spectrum, CARRIER_MULTIPLE * plan.highestHz);
       if (best !== null) {
@@ -102,11 +103,12 @@ function harmonicAmplitude(envelope: EnvelopeSpectrum, frequencyHz: number): num
   return Math.sqrt(squares);
 }
 
-/** RMS of the part of the signal inside the band, by Parseval's theorem. */
-function bandRms(spectrum: Spectrum, band: BinRange): number {
+/** RMS of the part of the signal inside the band, by Parseval's theorem; the power the taper took is given back. */
+function bandRms({ values, n, taperedEnds }: Spectrum, band: BinRange): number {
   let sum = 0;
-  for (let k = 2 * band.first; k < 2 * band.end; k++) sum += spectrum.values[k]! ** 2;
-  return Math.sqrt(2 * sum) / spectrum.n;
+  for (let k = 2 * band.first; k < 2 * band.end; k++) sum += values[k]! ** 2;
+  // A cosine ramp has a mean square of 3/8, so the two ends lose 5/8 of their power.
+  return Math.sqrt((2 * sum) / (1 - 1.25 * taperedEnds)) / n;
 }
 
 function specsFor(unit: string, plan: BearingPlan, parameters: MachineParameters): FeatureSpec[] {

@@ -2,7 +2,7 @@
 
 import type { FftPlans } from './fft.ts';
 import { nextPowerOfTwo } from './fft.ts';
-import type { Spectrum } from './waveform-signal.ts';
+import { endTaper, type Spectrum } from './waveform-signal.ts';
 
 /** Bins of a spectrum, from `first` up to but without `end`. */
 export interface BinRange {
@@ -77,6 +77,7 @@ export class EnvelopeSpectrum {
   amplitude = new Float64Array(0);
   readonly #plans: FftPlans;
   readonly #envelope: SquaredEnvelope;
+  #transformed = new Float64Array(0);
 
   constructor(plans: FftPlans) {
     this.#plans = plans;
@@ -84,26 +85,32 @@ export class EnvelopeSpectrum {
   }
 
   /**
+   * Where the ends of the record are tapered, the mean removed follows the taper, so that a steady envelope leaves
+   * nothing, and amplitudes are those of the record without taper.
+   *
    * @param band at least two bins
-   * Source: Randall (2015), squared envelope spectrum of the analytic signal; no smoothing, no taper.
+   * Source: Randall (2015), squared envelope spectrum of the analytic signal; not smoothed.
    */
   load(spectrum: Spectrum, band: BinRange): void {
     this.#envelope.demodulate(spectrum, band);
     const { values, points } = this.#envelope;
-    let sum = 0;
-    for (let i = 0; i < points; i++) sum += values[i]!;
-    const mean = sum / points;
-    for (let i = 0; i < points; i++) values[i] = values[i]! - mean;
-    const transformed = this.#plans.real(points).transform(values);
+    const weight = removeMean(values, points, spectrum.taperedEnds);
+    this.#reserve(points, band.end - band.first);
+    const transformed = this.#transformed;
+    this.#plans.real(points).transform(transformed, values);
     this.bins = band.end - band.first;
     this.binHz = spectrum.binHz;
-    if (this.amplitude.length < this.bins) this.amplitude = new Float64Array(this.bins);
     for (let k = 0; k < this.bins; k++) {
       const re = transformed[2 * k]!;
       const im = transformed[2 * k + 1]!;
-      this.amplitude[k] = (2 / points) * Math.sqrt(re * re + im * im);
+      this.amplitude[k] = (2 / weight) * Math.sqrt(re * re + im * im);
     }
     this.amplitude[0] = 0;
+  }
+
+  #reserve(points: number, bins: number): void {
+    if (this.#transformed.length < points + 2) this.#transformed = new Float64Array(points + 2);
+    if (this.amplitude.length < bins) this.amplitude = new Float64Array(bins);
   }
 
   /**
@@ -131,4 +138,17 @@ export class EnvelopeSpectrum {
     const middle = count >> 1;
     return count % 2 === 1 ? sorted[middle]! : 0.5 * (sorted[middle - 1]! + sorted[middle]!);
   }
+}
+
+/** Subtracts the mean, weighted by the squared taper that |z|^2 carries; returns the sum of the weights. */
+function removeMean(values: Float64Array, points: number, taperedEnds: number): number {
+  const weightAt = (i: number) => endTaper(i / points, taperedEnds) ** 2;
+  let sum = 0;
+  let weight = 0;
+  for (let i = 0; i < points; i++) {
+    sum += values[i]!;
+    weight += weightAt(i);
+  }
+  for (let i = 0; i < points; i++) values[i] = values[i]! - (sum / weight) * weightAt(i);
+  return weight;
 }

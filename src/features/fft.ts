@@ -101,8 +101,6 @@ function multiplyInto(out: Float64Array, x: Float64Array, y: Float64Array, lengt
  */
 export class RealFft {
   readonly n: number;
-  /** Bins 0 (DC) to n/2 (Nyquist), interleaved, [n + 2]; valid until the next call. */
-  readonly spectrum: Float64Array;
   readonly #half: ComplexFft;
   readonly #packed: Float64Array;
   /** exp(-2 pi i k / n) for k = 0..n/4, [2 (n/4 + 1)]. */
@@ -111,7 +109,6 @@ export class RealFft {
   constructor(n: number) {
     const half = n / 2;
     this.n = n;
-    this.spectrum = new Float64Array(n + 2);
     this.#half = (half & (half - 1)) === 0 ? powerOfTwoFft(half) : new BluesteinFft(half);
     this.#packed = new Float64Array(n);
     const quarter = Math.floor(n / 4);
@@ -122,18 +119,19 @@ export class RealFft {
     }
   }
 
-  /** @param samples at least n numbers; the first n are transformed. Returns `spectrum`. */
-  transform(samples: Float64Array): Float64Array {
+  /**
+   * @param out shape [>= n + 2]: bins 0 (DC) to n/2 (Nyquist), interleaved
+   * @param samples shape [>= n]; the first n are transformed
+   */
+  transform(out: Float64Array, samples: Float64Array): void {
     const half = this.n / 2;
     const z = this.#packed;
-    const out = this.spectrum;
     this.#half.forward(z, samples.length === this.n ? samples : samples.subarray(0, this.n));
     out[0] = z[0]! + z[1]!;
     out[1] = 0;
     out[2 * half] = z[0]! - z[1]!;
     out[2 * half + 1] = 0;
     for (let k = 1; k <= half - k; k++) this.#untangle(k, half - k, z, out);
-    return out;
   }
 
   /** Bins k and j = n/2 - k from the packed transform: even part plus twiddled odd part. */

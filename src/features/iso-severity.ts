@@ -40,10 +40,11 @@ export function isoZone(velocityRmsMmPerS: number, limits: ZoneLimits): number {
 
 /**
  * The band needs 0.95 of the Nyquist frequency to reach 1000 Hz and a record of one second or ten periods of the
- * lower edge, whichever is longer. A window that misses this (a gap cut it short) has no values.
+ * lower edge, whichever is longer. A window without such a stretch (short snapshots, a gap), or of a
+ * dead sensor, has no values.
  *
  * @param channel name, for messages
- * @throws GatewayError MW_CONFIG_INVALID when the configuration can never give a value
+ * @throws GatewayError MW_CONFIG_INVALID for a unit or sample rate that can never give a value
  */
 export function isoSeverity(
   channel: string,
@@ -106,13 +107,15 @@ function reaches(sampleRateHz: number, band: VelocityBand): boolean {
 }
 
 function canMeasure(signal: WaveformSignal, band: VelocityBand): boolean {
+  // A dead sensor must not read as zone A.
+  if (signal.isFlat) return false;
   // One sample of grace, because the spectrum of an odd record leaves its last one out.
   const seconds = (signal.spectrumSamples + 1) / signal.sampleRateHz;
   return seconds >= shortestRecordS(band) && reaches(signal.sampleRateHz, band);
 }
 
 function requireReach(channel: string, config: ChannelConfig, band: VelocityBand): void {
-  const { sampleRateHz, samplesPerWindow } = config;
+  const { sampleRateHz } = config;
   if (sampleRateHz === undefined) {
     throw configurationError(`channels.${channel}.sampleRateHz`, 'vib.iso needs it');
   }
@@ -121,12 +124,6 @@ function requireReach(channel: string, config: ChannelConfig, band: VelocityBand
     throw configurationError(
       `channels.${channel}.sampleRateHz`,
       `vib.iso needs at least ${least} Hz to see up to ${band.highHz} Hz`,
-    );
-  }
-  if (samplesPerWindow !== undefined && samplesPerWindow / sampleRateHz < shortestRecordS(band)) {
-    throw configurationError(
-      `channels.${channel}.samplesPerWindow`,
-      `vib.iso needs a record of at least ${shortestRecordS(band)} s for ${band.lowHz}-${band.highHz} Hz`,
     );
   }
 }

@@ -12,7 +12,8 @@ const TRAILING = [10, 30, 60] as const;
  * Made for machines that send one row a cycle, where a window is a cycle. Every trailing statistic is of the window
  * means of the last W windows including this one; a shorter history uses what is there, and a single window has
  * neither `std` (population) nor `slope` (least squares, per window). `diff_initial` is the distance from the mean of
- * the machine's own first ten windows, of those seen so far. The set also has `last`, from `lastValue`.
+ * the machine's own first ten windows, of those seen so far. A revision of a window that is no longer remembered, or
+ * whose trailing windows are not, leaves what needs them undefined. The set also has `last`, from `lastValue`.
  */
 export function processTrend({ unit }: ChannelConfig): ScalarFeatureSet {
   return {
@@ -36,8 +37,8 @@ export function processTrend({ unit }: ChannelConfig): ScalarFeatureSet {
       out[at] = memory.ewma(index);
       out[at + 1] = memory.mean[index]! - memory.initialLevel(startMs);
       for (let i = 0; i < TRAILING.length; i++) {
-        const first = Math.max(0, index + 1 - TRAILING[i]!);
-        writeTrailing(memory.mean, first, index + 1, out, at + 2 + i);
+        const first = memory.trailingStart(index, TRAILING[i]!);
+        if (first >= 0) writeTrailing(memory.mean, first, index + 1, out, at + 2 + i);
       }
     },
   };

@@ -2,8 +2,8 @@
 
 import { ewmaStep } from './online.ts';
 
-/** Windows remembered: the longest trailing length of `proc.trend`. */
-export const TREND_CAPACITY = 60;
+/** Windows remembered: the longest trailing length of `proc.trend`, and four that a late revision may go back. */
+export const TREND_CAPACITY = 64;
 /** Windows that make up a machine's own starting level. */
 export const INITIAL_WINDOWS = 10;
 /** Span of the exponential average; lambda = 2 / (span + 1). */
@@ -48,6 +48,16 @@ export class TrendMemory {
     if (at === 0) return -1;
     this.#forgetOldest();
     return this.put(startMs, mean);
+  }
+
+  /**
+   * First of the `windows` entries that end with `index`; of fewer in a short history, and -1 where some of them
+   * have been forgotten.
+   */
+  trailingStart(index: number, windows: number): number {
+    const first = index + 1 - windows;
+    if (first >= 0) return first;
+    return Number.isNaN(this.ewmaBefore) ? 0 : -1;
   }
 
   /** Exponential average including entry `index`; starts at the first mean ever seen. */

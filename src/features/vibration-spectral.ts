@@ -13,25 +13,19 @@ const BAND_EDGES_HZ = [10, 100, 1000, 5000] as const;
 const ALIAS_FREE = 1 / 2.56;
 
 /**
- * Shape features leave out DC. A silent signal has band levels of 0 and no shape.
+ * Shape features leave out DC. The signal of a dead sensor has no values.
  *
  * @param channel name, for messages
- * @throws GatewayError MW_CONFIG_INVALID when the configuration can never give a value
+ * @throws GatewayError MW_CONFIG_INVALID without a sample rate
  */
 export function vibrationSpectral(
   channel: string,
   config: ChannelConfig,
   plans: FftPlans,
 ): WaveformFeatureSet {
-  const { unit, sampleRateHz, samplesPerWindow } = config;
+  const { unit, sampleRateHz } = config;
   if (sampleRateHz === undefined) {
     throw configurationError(`channels.${channel}.sampleRateHz`, 'vib.spectral needs it');
-  }
-  if (samplesPerWindow !== undefined && samplesPerWindow < SEGMENT_SAMPLES) {
-    throw configurationError(
-      `channels.${channel}.samplesPerWindow`,
-      `vib.spectral needs at least ${SEGMENT_SAMPLES} samples`,
-    );
   }
   const bands = bandsBelow(Math.floor(sampleRateHz * ALIAS_FREE));
   const welch = new Welch(plans, SEGMENT_SAMPLES);
@@ -49,6 +43,7 @@ export function vibrationSpectral(
       featureSpec('peak_freq', 'Hz', taper),
     ],
     compute(signal, out, at) {
+      if (signal.isFlat) return;
       const density = welch.density(signal.samples, signal.n, signal.sampleRateHz);
       if (density === null) return;
       bands.forEach(([lowHz, highHz], i) => {

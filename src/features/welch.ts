@@ -28,6 +28,7 @@ export class Welch {
   readonly #plans: FftPlans;
   readonly #taper: Float64Array;
   readonly #tapered: Float64Array;
+  readonly #spectrum: Float64Array;
   readonly #density: Float64Array;
 
   constructor(plans: FftPlans, segmentSamples: number) {
@@ -35,6 +36,7 @@ export class Welch {
     this.#plans = plans;
     this.#taper = hannTaper(segmentSamples);
     this.#tapered = new Float64Array(segmentSamples);
+    this.#spectrum = new Float64Array(segmentSamples + 2);
     this.#density = new Float64Array(segmentSamples / 2 + 1);
   }
 
@@ -64,7 +66,8 @@ export class Welch {
     for (let i = 0; i < size; i++) sum += samples[start + i]!;
     const mean = sum / size;
     for (let i = 0; i < size; i++) this.#tapered[i] = this.#taper[i]! * (samples[start + i]! - mean);
-    const x = this.#plans.real(size).transform(this.#tapered);
+    const x = this.#spectrum;
+    this.#plans.real(size).transform(x, this.#tapered);
     for (let k = 0; k <= size / 2; k++) this.#density[k]! += x[2 * k]! ** 2 + x[2 * k + 1]! ** 2;
   }
 }
