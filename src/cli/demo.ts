@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
-import { startGateway } from '../gateway.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { readConfiguration } from './configuration.ts';
 import type { GlobalOptions } from './global-options.ts';
@@ -58,6 +57,7 @@ function parseSpeed(text: string): number {
 
 async function demo(options: DemoOptions): Promise<void> {
   const config = await onFreePorts(readConfiguration({ ...options, config: options.config ?? DEMO_CONFIG }));
+  const { startGateway } = await import('../gateway.ts');
   const gateway = await startGateway(config, {
     logger: createLogger(config.log.level === 'info' ? 'warn' : config.log.level),
   });

@@ -1,9 +1,9 @@
 /** Command-line arguments enter, an exit code leaves. Only the file of the command that was asked for is loaded. */
 
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { describeError, GatewayError } from '../errors.ts';
-import { addGlobalOptions, type GlobalOptions } from './global-options.ts';
+import { VERSION } from '../version.ts';
+import { addGlobalOptions } from './global-options.ts';
 
 interface CommandModule {
   configure(command: Command): void;
@@ -53,15 +53,11 @@ export async function runCli(args: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
-  const program = await buildProgram(args);
   try {
+    const program = await buildProgram(args);
     await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
-    process.exitCode = report(
-      error,
-      program.opts<GlobalOptions>().debug ?? args.includes('--debug'),
-      usedName(args),
-    );
+    process.exitCode = report(error, args.includes('--debug'), usedName(args));
   }
 }
 
@@ -69,7 +65,7 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('millwright');
   program
     .description('Predictive-maintenance edge gateway: MQTT in, condition features and models, InfluxDB out.')
-    .version(packageVersion(), '-V, --version')
+    .version(VERSION, '-V, --version')
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', '\nA first look: millwright demo. Help on one command: millwright replay --help')
     .showSuggestionAfterError()
@@ -80,13 +76,11 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     const command = program.command(name).description(summary);
     if (args.includes(name)) (await load()).configure(command);
   }
-  // Without a command there is nothing to do: the help, and the code for wrong usage.
-  program.action(() => program.help({ error: true }));
   return program;
 }
 
 function usedName(args: readonly string[]): string | undefined {
-  return args.find((arg) => arg in COMMANDS);
+  return args.find((arg) => Object.hasOwn(COMMANDS, arg));
 }
 
 /** Prints what went wrong and what to do about it; returns the exit code. */
@@ -105,11 +99,4 @@ function report(error: unknown, debug: boolean, commandName: string | undefined)
   process.stderr.write(`Try: ${hint}\n`);
   if (debug && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   return known ? error.exitCode : EXIT_FAILED;
-}
-
-function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
 }

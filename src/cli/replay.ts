@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { GlobalOptions } from './global-options.ts';
 import { messageEncoder } from './publishing/message-encoding.ts';
 import { Pacer } from './publishing/pacer.ts';
-import { Publisher } from './publishing/publisher.ts';
+import type { Publisher } from './publishing/publisher.ts';
 import {
   addRecordingOptions,
   arrange,
@@ -103,6 +103,7 @@ async function replay(paths: readonly string[], options: ReplayOptions): Promise
   const encode = messageEncoder(template);
   const timeline = arrange(files, options.parallel ?? false);
   const placed = shift(timeline.placed, startOf(options.start, timeline.lastMs));
+  const { Publisher } = await import('./publishing/publisher.ts');
   const publisher = new Publisher({
     url: options.url,
     clientId: options.clientId,

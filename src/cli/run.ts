@@ -1,7 +1,6 @@
 /** `millwright run`: the configuration enters, a running gateway leaves, until a signal stops it. */
 
 import type { Command } from 'commander';
-import { startGateway } from '../gateway.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { readConfiguration } from './configuration.ts';
 import type { GlobalOptions } from './global-options.ts';
@@ -33,6 +32,8 @@ async function run(options: GlobalOptions): Promise<void> {
     );
     process.exit(1);
   });
+  // Loaded here, so that --help and a wrong configuration are answered at once.
+  const { startGateway } = await import('../gateway.ts');
   const gateway = await startGateway(config, { logger });
   let signals = 0;
   const onSignal = (signal: NodeJS.Signals) => {
@@ -45,6 +46,8 @@ async function run(options: GlobalOptions): Promise<void> {
   try {
     await gateway.done;
   } finally {
+    // After a failure the parts that still live are stopped in order as well.
+    await gateway.stop();
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
   }
 }

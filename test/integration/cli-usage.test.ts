@@ -28,7 +28,7 @@ machineClasses:
     topics: ['plant/{machine}/{channel}']
     channels: { temp: { unit: degC, features: [proc.basic] } }
 sinks:
-  influx: { type: influxdb2, url: 'http://127.0.0.1:1', token: \${TEST_TOKEN:-hush-hush} }
+  influx: { type: influxdb2, url: 'http://127.0.0.1:1', token: '\${TEST_TOKEN:-hush-hush}' }
 `;
 
 describe('millwright', () => {

@@ -73,7 +73,9 @@ export function* extractFeatures(
       const planned = source.plan.get(message.channel);
       if (planned === undefined) continue;
       checkWaveform(source.machine, planned, message);
-      const { sampleRateHz, values, sequence } = message;
+      const { values, sequence } = message;
+      // The wire carries the rate as float32, and the gateway computes with what the wire carried.
+      const sampleRateHz = Math.fround(message.sampleRateHz);
       const index = indices.get(planned.channel)!;
       windower.addWaveform(index, timeMs, sampleRateHz, values, GOOD, sequence, BATCH, ARRIVAL_MS);
     }
@@ -96,7 +98,7 @@ function checkWaveform(machine: string, planned: PlannedChannel, message: Wavefo
   if (unit !== message.unit) {
     throw contradiction(machine, planned, `is declared in ${unit} but recorded in ${message.unit}`);
   }
-  if (sampleRateHz !== undefined && sampleRateHz !== message.sampleRateHz) {
+  if (sampleRateHz !== undefined && Math.fround(sampleRateHz) !== Math.fround(message.sampleRateHz)) {
     const rates = `is declared at ${sampleRateHz} Hz but recorded at ${message.sampleRateHz} Hz`;
     throw contradiction(machine, planned, rates);
   }

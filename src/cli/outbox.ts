@@ -1,0 +1,275 @@
+/** `millwright outbox`: a data directory enters; what waits to be delivered, and what could not be used, leaves. */
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../domain/dead-letter.ts';
+import { GatewayError } from '../errors.ts';
+import { encodeLine } from '../forward/line-protocol.ts';
+import type { StoredDeadLetter } from '../store/dead-letters.ts';
+import type { ReadOnlyStore } from '../store/read-only-store.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { readConfiguration } from './configuration.ts';
+import type { GlobalOptions } from './global-options.ts';
+import { wholeNumber } from './recording-options.ts';
+import { formatBytes, formatTable, note, openLineSink, printJson, printLine } from './terminal/output.ts';
+
+interface ListOptions extends GlobalOptions {
+  readonly limit: number;
+}
+
+interface LetterOptions extends ListOptions {
+  readonly reason?: DeadLetterReason;
+  readonly source?: string;
+}
+
+interface ExportOptions extends GlobalOptions {
+  readonly out?: string;
+}
+
+interface RequeueOptions extends GlobalOptions {
+  readonly all?: boolean;
+}
+
+const POINTS_PER_READ = 5000;
+const LETTERS_PER_READ = 1000;
+
+export function configure(command: Command): void {
+  command.addHelpText(
+    'after',
+    `
+Everything but requeue only reads, also beside a running gateway. The data directory is that of the configuration,
+or --data-dir alone.
+
+Examples:
+  millwright outbox stats --config gateway.yaml
+  millwright outbox dead-letters --data-dir /var/lib/millwright --reason malformed_json
+  millwright outbox export --data-dir /var/lib/millwright --out backlog.lp`,
+  );
+  command
+    .command('stats')
+    .description('backlog of every sink, accounts of samples and points, dead letters by reason')
+    .action((_local: unknown, self: Command) => withStore(self.optsWithGlobals<GlobalOptions>(), stats));
+  command
+    .command('list')
+    .description('batches in the outbox, oldest first')
+    .option('--limit <n>', 'at most this many', wholeNumber(1), 20)
+    .action((_local: unknown, self: Command) => withStore(self.optsWithGlobals<ListOptions>(), list));
+  command
+    .command('dead-letters')
+    .description('messages and points nobody could use, with the reason, oldest first')
+    .option('--limit <n>', 'at most this many', wholeNumber(1), 20)
+    .addOption(new Option('--reason <reason>', 'only this reason').choices(DEAD_LETTER_REASONS))
+    .option('--source <source>', 'only this MQTT topic, or sink:<name>')
+    .action((_local: unknown, self: Command) =>
+      withStore(self.optsWithGlobals<LetterOptions>(), deadLetters),
+    );
+  command
+    .command('export')
+    .description('every point in the outbox as line protocol (ms), to write elsewhere by hand')
+    .option('-o, --out <file>', 'write here (default: standard output)')
+    .action((_local: unknown, self: Command) =>
+      withStore(self.optsWithGlobals<ExportOptions>(), exportPoints),
+    );
+  command
+    .command('requeue')
+    .description('put points that a sink refused back into the outbox; the gateway must be stopped')
+    .argument('[ids...]', 'ids of dead letters', parseIds)
+    .option('--all', 'all of them')
+    .action((ids: number[] | undefined, _local: unknown, self: Command) =>
+      requeue(ids ?? [], self.optsWithGlobals<RequeueOptions>()),
+    );
+}
+
+function parseIds(text: string, before: number[] | undefined): number[] {
+  const id = Number(text);
+  if (!Number.isInteger(id) || id < 1) throw new InvalidArgumentError('ids are whole numbers from 1');
+  return [...(before ?? []), id];
+}
+
+async function withStore<O extends GlobalOptions>(
+  options: O,
+  use: (store: ReadOnlyStore, options: O) => void | Promise<void>,
+): Promise<void> {
+  const { openStoreReadOnly } = await import('../store/store.ts');
+  const store = openStoreReadOnly(options.dataDir ?? readConfiguration(options).dataDir);
+  try {
+    await use(store, options);
+  } finally {
+    store.close();
+  }
+}
+
+/** Every dead letter, page by page. */
+function* allDeadLetters(store: Pick<ReadOnlyStore, 'deadLetters'>): Generator<StoredDeadLetter> {
+  let afterId = 0;
+  for (;;) {
+    const letters = store.deadLetters({ afterId, limit: LETTERS_PER_READ });
+    yield* letters;
+    if (letters.length < LETTERS_PER_READ) return;
+    afterId = letters.at(-1)!.id;
+  }
+}
+
+function stats(store: ReadOnlyStore, options: GlobalOptions): void {
+  const sinks = store.sinks().map((sink) => ({ sink, ...store.backlog(sink)! }));
+  const reasons = new Map<string, number>();
+  for (const { reason } of allDeadLetters(store)) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  const ledger = store.ledger();
+  if (options.json) {
+    printJson({ sinks, ledger, deadLetters: Object.fromEntries(reasons) });
+    return;
+  }
+  const { samples, points } = ledger;
+  printLine(
+    formatTable(
+      ['sink', 'waiting', 'bytes', 'oldest', 'produced', 'delivered', 'dead', 'evicted', 'quarantined'],
+      sinks.map(({ sink, points: waiting, bytes, oldestMs }) => {
+        const account = points.find((entry) => entry.sink === sink)!;
+        const counts = [
+          account.produced,
+          account.delivered,
+          account.deadLettered,
+          account.evicted,
+          account.quarantined,
+        ];
+        return [sink, String(waiting), formatBytes(bytes), age(oldestMs), ...counts.map(String)];
+      }),
+    ),
+  );
+  printLine();
+  printLine(
+    `samples: accepted ${samples.accepted} = open ${samples.open} + windowed ${samples.windowed} + late ${samples.late} + ` +
+      `duplicate ${samples.duplicate} + evicted ${samples.evicted} + quarantined ${samples.quarantined}`,
+  );
+  for (const [reason, count] of reasons) printLine(`dead letters: ${count} ${reason}`);
+  if (reasons.size === 0) printLine('dead letters: none');
+}
+
+function age(oldestMs: number | null): string {
+  if (oldestMs === null) return '-';
+  const seconds = Math.max(0, Math.round((Date.now() - oldestMs) / 1000));
+  return seconds < 120
+    ? `${seconds} s`
+    : seconds < 7200
+      ? `${Math.round(seconds / 60)} min`
+      : `${Math.round(seconds / 3600)} h`;
+}
+
+function list(store: ReadOnlyStore, options: ListOptions): void {
+  const rows: { id: number; class: string; points: number; from: string; to: string }[] = [];
+  for (let afterId = Number.MIN_SAFE_INTEGER; rows.length < options.limit; ) {
+    const batches = store.outboxBatches(afterId, POINTS_PER_READ);
+    if (batches.length === 0) break;
+    for (const { id, points } of batches) {
+      const times = points.map((point) => point.timeMs);
+      const [from, to] = [Math.min(...times), Math.max(...times)].map((timeMs) =>
+        new Date(timeMs).toISOString(),
+      );
+      rows.push({ id, class: points[0]!.pointClass, points: points.length, from: from!, to: to! });
+    }
+    afterId = batches.at(-1)!.id;
+  }
+  const shown = rows.slice(0, options.limit);
+  if (options.json) printJson(shown);
+  else if (shown.length === 0) note('the outbox is empty');
+  else
+    printLine(
+      formatTable(
+        ['id', 'class', 'points', 'from', 'to'],
+        shown.map((row) => Object.values(row).map(String)),
+      ),
+    );
+}
+
+function deadLetters(store: ReadOnlyStore, options: LetterOptions): void {
+  const letters = store.deadLetters({
+    limit: options.limit,
+    ...(options.reason === undefined ? {} : { reason: options.reason }),
+    ...(options.source === undefined ? {} : { source: options.source }),
+  });
+  if (options.json) {
+    printJson(
+      letters.map(({ payload, ...letter }) => ({
+        ...letter,
+        payloadBase64: Buffer.from(payload).toString('base64'),
+      })),
+    );
+    return;
+  }
+  if (letters.length === 0) note('no dead letters');
+  for (const { id, receivedMs, reason, source, detail, payload } of letters) {
+    printLine(`${id}  ${new Date(receivedMs).toISOString()}  ${reason}  ${printable(source)}`);
+    printLine(`    ${printable(detail)}`);
+    printLine(`    ${payload.length} bytes: ${excerpt(payload)}`);
+  }
+}
+
+const EXCERPT_BYTES = 160;
+
+/** Bytes as text where they are text, else as hex: a payload must not command the terminal. */
+function excerpt(payload: Uint8Array): string {
+  const head = Buffer.from(payload.subarray(0, EXCERPT_BYTES));
+  const text = head.toString('utf8');
+  const isText = !text.includes('\ufffd');
+  const more = payload.length > EXCERPT_BYTES ? ' ...' : '';
+  return `${isText ? printable(text) : head.subarray(0, EXCERPT_BYTES / 4).toString('hex')}${more}`;
+}
+
+/** Control characters escaped, C1 and direction marks included. */
+function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
+    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  );
+}
+
+async function exportPoints(store: ReadOnlyStore, options: ExportOptions): Promise<void> {
+  const sink = openLineSink(options.out);
+  let points = 0;
+  try {
+    for (let afterId = Number.MIN_SAFE_INTEGER; ; ) {
+      const batches = store.outboxBatches(afterId, POINTS_PER_READ);
+      if (batches.length === 0) break;
+      for (const point of batches.flatMap((batch) => batch.points)) {
+        const line = encodeLine(point);
+        if (line === '') continue;
+        await sink.write(line);
+        points += 1;
+      }
+      afterId = batches.at(-1)!.id;
+    }
+    await sink.close();
+  } catch (error) {
+    sink.abort();
+    throw error;
+  }
+  if (options.json && options.out !== undefined) printJson({ points, out: options.out });
+  else note(`${points} points`);
+}
+
+async function requeue(ids: readonly number[], options: RequeueOptions): Promise<void> {
+  if (ids.length > 0 === (options.all ?? false)) {
+    throw new GatewayError('MW_USAGE', 'name ids of dead letters, or --all', {
+      hint: 'millwright outbox dead-letters lists them',
+    });
+  }
+  const config = readConfiguration(options);
+  const { openStore } = await import('../store/store.ts');
+  const store = openStore({
+    dataDir: config.dataDir,
+    config: config.store,
+    sinks: Object.keys(config.sinks),
+    now: () => Date.now(),
+    logger: createLogger('warn'),
+  });
+  try {
+    const wanted = options.all ? [...allDeadLetters(store)].map(({ id }) => id) : ids;
+    const requeued = store.requeueDeadLetters(wanted);
+    if (options.json) printJson({ requeued, left: wanted.length - requeued });
+    else
+      note(
+        `${requeued} points go out again; ${wanted.length - requeued} letters left (not from a sink, or not there)`,
+      );
+  } finally {
+    store.close();
+  }
+}
