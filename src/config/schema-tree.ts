@@ -27,9 +27,12 @@ export interface SchemaNode {
   readonly anyOf?: readonly SchemaNode[];
 }
 
-/** What may be written in the file: defaults make keys optional. */
+let inputSchema: SchemaNode | undefined;
+
+/** What may be written in the file: defaults make keys optional. Made once, when first asked for. */
 export function configJsonSchema(): SchemaNode {
-  return z.toJSONSchema(configSchema, { io: 'input' }) as SchemaNode;
+  inputSchema ??= z.toJSONSchema(configSchema, { io: 'input' }) as SchemaNode;
+  return inputSchema;
 }
 
 /**

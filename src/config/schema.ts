@@ -18,7 +18,7 @@ const identifier = z.string().regex(/^[A-Za-z0-9_.:-]{1,64}$/, 'letters, digits,
 const glob = z.string().regex(/^[A-Za-z0-9_.:*?-]{1,64}$/, 'an id in which * and ? stand for any characters');
 
 const userSchema = z.strictObject({
-  username: z.string().min(1).max(64),
+  username: z.string().min(1).max(64).describe('as in the CONNECT packet'),
   password: z.string().min(1).describe('plain text; write ${ENV_NAME} to take it from the environment'),
   publish: z
     .array(z.string())
@@ -78,14 +78,15 @@ const externalSchema = z.strictObject({
   url: z
     .string()
     .regex(/^(mqtt|mqtts|tcp|ssl|ws|wss):\/\/\S+$/, 'mqtt://host:port or mqtts://host:port')
-    .default('mqtt://127.0.0.1:1883'),
+    .default('mqtt://127.0.0.1:1883')
+    .describe('your broker; mqtts:// for TLS'),
   protocolVersion: z
     .union([z.literal(4), z.literal(5)])
     .default(5)
     .describe('4 is MQTT 3.1.1'),
   clientId: identifier.default('millwright').describe('stable, so that the broker keeps our session'),
-  username: z.string().optional(),
-  password: z.string().optional(),
+  username: z.string().optional().describe('as your broker knows us'),
+  password: z.string().optional().describe('write ${ENV_NAME} to take it from the environment'),
   caFile: z.string().optional().describe('PEM file of the CA that signed the broker certificate'),
   keepaliveS: count(5, 3600, 30, 'MQTT keep alive'),
   sessionExpiryS: count(
@@ -146,7 +147,10 @@ const payloadSchema = z.discriminatedUnion('format', [
       .nullable()
       .default('/t')
       .describe('JSON pointer to the event time; null stamps at arrival'),
-    timeUnit: z.enum(['s', 'ms', 'us', 'ns', 'iso8601']).default('ms'),
+    timeUnit: z
+      .enum(['s', 'ms', 'us', 'ns', 'iso8601'])
+      .default('ms')
+      .describe('of the event time, since the epoch'),
     sequence: z.string().nullable().default(null).describe('JSON pointer to a sequence number'),
     unit: z
       .string()
@@ -181,7 +185,10 @@ export const FEATURE_SETS = [
 ] as const;
 
 const channelSchema = z.strictObject({
-  kind: z.enum(['scalar', 'waveform']).default('scalar'),
+  kind: z
+    .enum(['scalar', 'waveform'])
+    .default('scalar')
+    .describe('one number at a time, or blocks of equidistant samples'),
   unit: z
     .string()
     .min(1)
@@ -201,7 +208,10 @@ const channelSchema = z.strictObject({
     .positive()
     .optional()
     .describe('waveforms sent as snapshots: samples expected per window; default is continuous'),
-  features: z.array(z.enum(FEATURE_SETS)).default(['proc.basic']),
+  features: z
+    .array(z.enum(FEATURE_SETS))
+    .default(['proc.basic'])
+    .describe('what is computed per window (docs/features.md)'),
   payload: payloadSchema.optional().describe('overrides the payload of the class'),
   durability: z
     .enum(['disk', 'memory'])
@@ -213,18 +223,29 @@ const channelSchema = z.strictObject({
 const bearingSchema = z.strictObject({
   rollingElements: count(3, 200, 9, 'number of rolling elements'),
   ballDiameter: z.number().positive().describe('same unit as pitchDiameter'),
-  pitchDiameter: z.number().positive(),
-  contactAngleDeg: z.number().min(0).max(60).default(0),
+  pitchDiameter: z
+    .number()
+    .positive()
+    .describe('diameter of the circle through the centres of the rolling elements'),
+  contactAngleDeg: z
+    .number()
+    .min(0)
+    .max(60)
+    .default(0)
+    .describe('0 for deep-groove and cylindrical roller bearings'),
 });
 
 const machineParametersSchema = z.strictObject({
-  shaftSpeedRpm: z.number().positive().max(100000).optional(),
-  bearing: bearingSchema.optional(),
+  shaftSpeedRpm: z.number().positive().max(100000).optional().describe('nominal speed; vib.bearing needs it'),
+  bearing: bearingSchema.optional().describe('geometry of the bearing that vib.bearing watches'),
   isoGroup: z
     .union([z.literal(1), z.literal(2)])
     .optional()
     .describe('ISO 10816-3 machine group'),
-  isoSupport: z.enum(['rigid', 'flexible']).optional(),
+  isoSupport: z
+    .enum(['rigid', 'flexible'])
+    .optional()
+    .describe('how the machine stands; with isoGroup it gives the zone limits'),
   envelopeBandHz: z
     .tuple([z.number().positive(), z.number().positive()])
     .optional()
@@ -233,7 +254,7 @@ const machineParametersSchema = z.strictObject({
     .strictObject({ channel: identifier, above: z.number() })
     .optional()
     .describe('the machine runs while the mean of this channel is above the value'),
-  ratedLoad: z.number().positive().optional(),
+  ratedLoad: z.number().positive().optional().describe('in the unit of the load channel'),
 });
 
 const windowSchema = z.strictObject({
@@ -263,7 +284,7 @@ const windowSchema = z.strictObject({
 });
 
 const baselineSchema = z.strictObject({
-  enabled: z.boolean().default(true),
+  enabled: z.boolean().default(true).describe('learn what is normal for each machine, then score against it'),
   model: z.string().default('machine-baseline').describe('folder under models/'),
   features: z
     .array(z.string())
@@ -289,12 +310,12 @@ const healthSchema = z.strictObject({
     .positive()
     .optional()
     .describe('warn when the lower end of the RUL interval is below this'),
-  rulAlarm: z.number().positive().optional(),
+  rulAlarm: z.number().positive().optional().describe('alarm when it is below this'),
 });
 
 const modelUseSchema = z.strictObject({
   name: z.string().describe('folder under modelsDir'),
-  version: z.string().default('latest'),
+  version: z.string().default('latest').describe('a folder under the name, or latest'),
 });
 
 const machineClassSchema = z.strictObject({
@@ -320,9 +341,12 @@ const machineClassSchema = z.strictObject({
 
 const influxSinkSchema = z.strictObject({
   type: z.literal('influxdb2').describe('InfluxDB 2.x and 3 (v2 API), through the official client'),
-  url: z.string().regex(/^https?:\/\/\S+$/, 'http://host:8086'),
-  org: z.string().default('plant'),
-  bucket: z.string().default('gw'),
+  url: z
+    .string()
+    .regex(/^https?:\/\/\S+$/, 'http://host:8086')
+    .describe('base address of the database'),
+  org: z.string().default('plant').describe('organisation the bucket belongs to'),
+  bucket: z.string().default('gw').describe('must exist; the token must be allowed to write to it'),
   token: z.string().default('').describe('write ${ENV_NAME} to take it from the environment'),
 });
 
@@ -330,10 +354,13 @@ const lineProtocolSinkSchema = z.strictObject({
   type: z
     .literal('line-protocol')
     .describe('InfluxDB 1.8 and VictoriaMetrics: POST of line protocol to /write'),
-  url: z.string().regex(/^https?:\/\/\S+$/, 'http://host:8086'),
-  database: z.string().default('gw'),
-  username: z.string().optional(),
-  password: z.string().optional(),
+  url: z
+    .string()
+    .regex(/^https?:\/\/\S+$/, 'http://host:8086')
+    .describe('base address of the database'),
+  database: z.string().default('gw').describe('VictoriaMetrics keeps it as label `db`'),
+  username: z.string().optional().describe('for basic authentication'),
+  password: z.string().optional().describe('write ${ENV_NAME} to take it from the environment'),
 });
 
 const deliverySchema = z.strictObject({
@@ -342,7 +369,7 @@ const deliverySchema = z.strictObject({
   requestTimeoutMs: ms(100, 600000, 30000, 'a request without answer is given up and sent again'),
   retryMinMs: ms(10, 600000, 1000, 'first retry delay; doubles with full jitter'),
   retryMaxMs: ms(100, 3600000, 60000, 'longest retry delay'),
-  gzip: z.boolean().default(true),
+  gzip: z.boolean().default(true).describe('compress request bodies'),
 });
 
 const sinkSchema = z.discriminatedUnion('type', [
@@ -392,8 +419,11 @@ const inferenceSchema = z.strictObject({
 });
 
 const httpSchema = z.strictObject({
-  enabled: z.boolean().default(true),
-  host: z.string().default('127.0.0.1'),
+  enabled: z.boolean().default(true).describe('the page, the API and /metrics; all read-only'),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    .describe('address to listen on; other than loopback shows the page to the network, without a login'),
   port: count(0, 65535, 8080, 'TCP port; 0 takes a free one'),
 });
 
@@ -419,7 +449,14 @@ export const configSchema = z.strictObject({
   sinks: z.record(identifier, sinkSchema).default({}).describe('where points go; each has its own cursor'),
   statusIntervalMs: ms(1000, 3600000, 10000, 'how often the gateway writes its own status point'),
   http: httpSchema.prefault({}),
-  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['debug', 'info', 'warn', 'error'])
+        .default('info')
+        .describe('least severe line that is written'),
+    })
+    .prefault({}),
 });
 
 export type Config = z.output<typeof configSchema>;

@@ -49,11 +49,7 @@ export class ConfigSource {
 
   constructor(text: string, env: Environment) {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    const problems: PlacedProblem[] = this.#document.errors.map((error) => ({
-      path: [],
-      message: `not valid YAML: ${firstLine(error.message)}`,
-      position: this.#position(error.pos[0]),
-    }));
+    const problems = this.#syntaxProblems(text);
     if (problems.length === 0) {
       this.#expand(env, problems);
       this.#refresh(problems);
@@ -101,6 +97,20 @@ export class ConfigSource {
     this.#typed.delete(node);
     this.#refresh([]);
     return true;
+  }
+
+  /** The first fault of each line: what follows on the same line is mostly its echo. */
+  #syntaxProblems(text: string): PlacedProblem[] {
+    const byLine = new Map<number, PlacedProblem>();
+    for (const error of this.#document.errors) {
+      const position = this.#position(error.pos[0]);
+      if (byLine.has(position.line)) continue;
+      const line = text.split('\n')[position.line - 1] ?? '';
+      const hint = line.includes('${') ? '; inside { } and [ ] a ${NAME} needs quotes' : '';
+      const message = `not valid YAML: ${firstLine(error.message)}${hint}`;
+      byLine.set(position.line, { path: [], message, position });
+    }
+    return [...byLine.values()];
   }
 
   #expand(env: Environment, problems: PlacedProblem[]): void {

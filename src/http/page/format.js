@@ -4,7 +4,10 @@ const UNITS = { 1: '', degC: '°C', 'm3/h': 'm³/h', 'm/s2': 'm/s²', 'mm/s': 'm
 
 /** Unit as people write it; '' for ratios. */
 export function unitText(unit) {
-  return Object.hasOwn(UNITS, unit) ? UNITS[unit] : unit;
+  if (Object.hasOwn(UNITS, unit)) return UNITS[unit];
+  const squared = /^\((.+)\)\^2$/.exec(unit);
+  if (squared === null) return unit;
+  return squared[1].includes('/') ? `(${unitText(squared[1])})²` : `${unitText(squared[1])}²`;
 }
 
 /** A measured value in four significant digits; very large and very small ones in powers of ten. */
