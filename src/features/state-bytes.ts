@@ -7,21 +7,32 @@ export class StateWriter {
   #at = 0;
 
   u8(value: number): void {
-    this.#view.setUint8(this.#reserve(1), value);
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, value);
+  }
+
+  u16(value: number): void {
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, value, true);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#reserve(4), value, true);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, value, true);
   }
 
   f64(...values: number[]): void {
-    for (const value of values) this.#view.setFloat64(this.#reserve(8), value, true);
+    for (const value of values) {
+      const at = this.#reserve(8);
+      this.#view.setFloat64(at, value, true);
+    }
   }
 
   text(value: string): void {
     const bytes = new TextEncoder().encode(value);
-    this.#view.setUint16(this.#reserve(2), bytes.length, true);
-    this.#buffer.set(bytes, this.#reserve(bytes.length));
+    this.u16(bytes.length);
+    const at = this.#reserve(bytes.length);
+    this.#buffer.set(bytes, at);
   }
 
   /** Ascending integers, as runs of equal differences. */
@@ -36,18 +47,18 @@ export class StateWriter {
     for (let i = 0; i < count; ) {
       let end = i + 1;
       while (end < count && Object.is(values[end], values[i])) end += 1;
-      this.#view.setUint16(this.#reserve(2), end - i, true);
+      this.u16(end - i);
       this.f64(values[i]!);
       i = end;
     }
-    this.#view.setUint16(this.#reserve(2), 0, true);
+    this.u16(0);
   }
 
   bytes(): Uint8Array {
     return this.#buffer.slice(0, this.#at);
   }
 
-  /** Offset of `length` free bytes. */
+  /** Offset of `length` free bytes. Call before touching the view or the buffer: it may replace both. */
   #reserve(length: number): number {
     const at = this.#at;
     this.#at += length;

@@ -223,6 +223,22 @@ describe('feature state', () => {
     expect(encodeFeatureState(state).length).toBeLessThan(900);
   });
 
+  it('keeps any number of channels, of any name', () => {
+    const extractor = new FeatureExtractor(machineClass({ channels: { '*': { features: ['proc.trend'] } } }));
+    for (const channels of [1, 2, 3, 7, 40, 333]) {
+      const state = emptyFeatureState();
+      for (let i = 0; i < 66; i++) {
+        const slices = Array.from({ length: channels }, (_, c) =>
+          scalar(`Lager ${c} µ`, [i], [Math.sin(i * c)]),
+        );
+        extractor.extract(windowOf(slices, i * HOP_MS), state);
+      }
+      const restored = decodeFeatureState(encodeFeatureState(state));
+      expect([...restored.trends.keys()].sort()).toEqual([...state.trends.keys()].sort());
+      expect(restored).toEqual(state);
+    }
+  });
+
   it('refuses bytes it did not write', () => {
     const extractor = new FeatureExtractor(CYCLIC);
     const state = emptyFeatureState();
