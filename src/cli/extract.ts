@@ -10,13 +10,14 @@ import type { Config, MachineClassConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { FeatureExtractor } from '../features/extractor.ts';
 import { chooseClass, readConfiguration } from './configuration.ts';
-import { type PlannedChannel, planChannels, withWildcardSpelledOut } from './extraction/channel-plan.ts';
+import { type ChannelPlan, planChannels, withWildcardSpelledOut } from './extraction/channel-plan.ts';
 import { extractFeatures, type MachineSource } from './extraction/extract-features.ts';
 import { FeatureTable } from './extraction/feature-table.ts';
 import type { GlobalOptions } from './global-options.ts';
 import {
   addRecordingOptions,
   arrange,
+  asRecorded,
   openFiles,
   parseStart,
   type RecordingOptions,
@@ -92,28 +93,27 @@ async function extract(paths: readonly string[], options: ExtractOptions): Promi
     sink.abort();
     throw error;
   }
-  const summary = {
-    machines: plan.sources.length,
-    windows,
-    features: table.featureIds.length,
-    class: plan.name,
-  };
-  if (options.json && options.out !== undefined) printJson({ ...summary, out: options.out });
-  else
-    note(
-      `${summary.machines} machines, ${windows} windows, ${summary.features} features (class ${plan.name})`,
-    );
+  report(plan, windows, table.featureIds.length, options);
+}
+
+function report(plan: ClassPlan, windows: number, features: number, options: ExtractOptions): void {
+  const machines = plan.sources.length;
+  const refusedSamples = plan.refused.samples;
+  if (options.json && options.out !== undefined) {
+    printJson({ machines, windows, features, class: plan.name, refusedSamples, out: options.out });
+    return;
+  }
+  note(`${machines} machines, ${windows} windows, ${features} features (class ${plan.name})`);
+  if (refusedSamples > 0) {
+    note(`warning: no window took ${refusedSamples} samples (late, or over window.maxSamplesPerWindow)`);
+  }
 }
 
 function placeInTime(paths: readonly string[], options: ExtractOptions): PlacedRecording[] {
   const files = openFiles(paths, options);
   const timeline = arrange(files, options.parallel ?? false);
   if (options.start !== undefined) return shift(timeline.placed, parseStart(options.start));
-  // Recordings that state their time keep it, each its own; the others are placed from a fixed moment.
-  return timeline.placed.map(({ recording, startMs }) => ({
-    recording,
-    startMs: recording.originMs ?? UNDATED_START_MS + startMs,
-  }));
+  return asRecorded(timeline.placed, UNDATED_START_MS);
 }
 
 /** One table has one set of columns, so all machines must be of one class. */
@@ -145,6 +145,6 @@ function mergedPlan(
   className: string,
   classConfig: MachineClassConfig,
   recordings: readonly PlacedRecording[],
-): ReadonlyMap<string, PlannedChannel> {
+): ChannelPlan {
   return new Map(recordings.flatMap(({ recording }) => [...planChannels(className, classConfig, recording)]));
 }

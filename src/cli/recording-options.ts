@@ -104,6 +104,14 @@ export function shift(placed: readonly PlacedRecording[], byMs: number): PlacedR
   return placed.map(({ recording, startMs }) => ({ recording, startMs: startMs + byMs }));
 }
 
+/** Each recording at the time it states itself; the others as arranged, from `undatedMs` on. */
+export function asRecorded(placed: readonly PlacedRecording[], undatedMs: number): PlacedRecording[] {
+  return placed.map(({ recording, startMs }) => ({
+    recording,
+    startMs: recording.originMs ?? undatedMs + startMs,
+  }));
+}
+
 /** @throws GatewayError MW_USAGE */
 export function parseStart(text: string): number {
   const timeMs = parseEventTime(text, 'iso8601');

@@ -9,10 +9,12 @@ import type { Publisher } from './publishing/publisher.ts';
 import {
   addRecordingOptions,
   arrange,
+  asRecorded,
   openFiles,
   parseStart,
   type RecordingOptions,
   shift,
+  type Timeline,
   wholeNumber,
 } from './recording-options.ts';
 import { mergeByTime, type PlacedRecording } from './recordings/merge.ts';
@@ -53,7 +55,7 @@ export function configure(command: Command): void {
       )
       .option(
         '--start <time>',
-        '"now" or the event time of the first message (default: the recording ends now)',
+        'event time of the first message, "now" or "recorded" (default: the recording ends now)',
       )
       .option(
         '--speed <factor>',
@@ -78,6 +80,7 @@ export function configure(command: Command): void {
       `
 Rows are sent as JSON, {"t":<ms>,"<channel>":<value>,...}, waveforms as binary blocks (docs/payloads.md). With
 QoS 1 the command ends when every message is acknowledged, and sends again what a broken connection left open.
+A gateway takes samples of the past only within ingest.clockGuard.maxPastMs; 0 there accepts any age.
 
 Examples:
   millwright replay test_FD001.txt.gz
@@ -102,7 +105,7 @@ async function replay(paths: readonly string[], options: ReplayOptions): Promise
   const template = options.topic ?? DEFAULT_TOPICS[files[0]!.format];
   const encode = messageEncoder(template);
   const timeline = arrange(files, options.parallel ?? false);
-  const placed = shift(timeline.placed, startOf(options.start, timeline.lastMs));
+  const placed = placeInTime(timeline, options.start);
   const { Publisher } = await import('./publishing/publisher.ts');
   const publisher = new Publisher({
     url: options.url,
@@ -135,10 +138,13 @@ async function replay(paths: readonly string[], options: ReplayOptions): Promise
   if (summary.interrupted) process.exitCode = 1;
 }
 
-/** The first event's time; events never lie in the future of a replay at full speed unless asked for. */
-function startOf(start: string | undefined, lastMs: number): number {
-  if (start === 'now') return Date.now();
-  return start === undefined ? Date.now() - Math.ceil(lastMs) : parseStart(start);
+/** Unless asked for, no event lies in the future when everything is sent at once. */
+function placeInTime(timeline: Timeline, start: string | undefined): PlacedRecording[] {
+  const now = Date.now();
+  const endsNow = now - Math.ceil(timeline.lastMs);
+  if (start === 'recorded') return asRecorded(timeline.placed, endsNow);
+  if (start === 'now') return shift(timeline.placed, now);
+  return shift(timeline.placed, start === undefined ? endsNow : parseStart(start));
 }
 
 interface ReplaySummary {

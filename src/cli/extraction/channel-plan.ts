@@ -10,8 +10,11 @@ export interface PlannedChannel {
   readonly config: ChannelConfig;
 }
 
+/** Recorded channel name -> what becomes of it; a `fields` mapping may use one member for several channels. */
+export type ChannelPlan = ReadonlyMap<string, readonly PlannedChannel[]>;
+
 /**
- * Recorded channel name -> gateway channel, by the rules of `ingest`: a `fields` mapping names the members of a
+ * Recorded channel name -> gateway channels, by the rules of `ingest`: a `fields` mapping names the members of a
  * message, otherwise a recorded channel is itself; channels that are not declared are left out unless the class
  * has `*`.
  * @throws GatewayError MW_RECORDING when the class uses no channel of the recording
@@ -20,13 +23,14 @@ export function planChannels(
   className: string,
   classConfig: MachineClassConfig,
   recording: Recording,
-): ReadonlyMap<string, PlannedChannel> {
-  const plan = new Map<string, PlannedChannel>();
+): ChannelPlan {
+  const plan = new Map<string, readonly PlannedChannel[]>();
   for (const recorded of recording.channels) {
-    for (const channel of gatewayNames(classConfig, recorded)) {
-      const config = classConfig.channels[channel] ?? classConfig.channels['*'];
-      if (config !== undefined) plan.set(recorded, { channel, config });
-    }
+    const planned = gatewayNames(classConfig, recorded).flatMap((channel) => {
+      const config = channelConfig(classConfig, channel);
+      return config === undefined ? [] : [{ channel, config }];
+    });
+    if (planned.length > 0) plan.set(recorded, planned);
   }
   if (plan.size === 0) {
     throw new GatewayError(
@@ -36,6 +40,11 @@ export function planChannels(
     );
   }
   return plan;
+}
+
+function channelConfig(classConfig: MachineClassConfig, channel: string): ChannelConfig | undefined {
+  const { channels } = classConfig;
+  return Object.hasOwn(channels, channel) ? channels[channel] : channels['*'];
 }
 
 function gatewayNames(classConfig: MachineClassConfig, recorded: string): string[] {
@@ -49,13 +58,12 @@ function gatewayNames(classConfig: MachineClassConfig, recorded: string): string
 /** The class with `*` spelled out for the channels that really occur, in the order windows carry them. */
 export function withWildcardSpelledOut(
   classConfig: MachineClassConfig,
-  plans: Iterable<ReadonlyMap<string, PlannedChannel>>,
+  plans: Iterable<ChannelPlan>,
 ): MachineClassConfig {
   const { '*': wildcard, ...declared } = classConfig.channels;
   if (wildcard === undefined) return classConfig;
-  const extra = new Set<string>();
-  for (const plan of plans)
-    for (const { channel } of plan.values()) if (!(channel in declared)) extra.add(channel);
+  const used = [...plans].flatMap((plan) => [...plan.values()].flat()).map(({ channel }) => channel);
+  const extra = new Set(used.filter((channel) => !Object.hasOwn(declared, channel)));
   const channels = { ...declared };
   for (const channel of [...extra].sort()) channels[channel] = wildcard;
   return { ...classConfig, channels };

@@ -2,17 +2,19 @@
 
 import type { MachineClassConfig } from '../../config/schema.ts';
 import type { FeatureVector } from '../../domain/feature-vector.ts';
+import type { Window } from '../../domain/window.ts';
 import { GatewayError } from '../../errors.ts';
 import type { FeatureExtractor } from '../../features/extractor.ts';
 import { emptyFeatureState } from '../../features/feature-state.ts';
 import { Windower } from '../../window/windower.ts';
 import { mergeByTime, type PlacedRecording } from '../recordings/merge.ts';
-import type { WaveformMessage } from '../recordings/recording.ts';
-import type { PlannedChannel } from './channel-plan.ts';
+import type { RecordedMessage, WaveformMessage } from '../recordings/recording.ts';
+import type { ChannelPlan, PlannedChannel } from './channel-plan.ts';
 
 /** Windows are taken after this many messages, so that memory stays at what is open. */
 const MESSAGES_PER_STEP = 256;
 const GOOD = 0;
+const NO_SEQUENCE = 0;
 /** Journal batch of every record: there is no journal here. */
 const BATCH = 0;
 /**
@@ -24,15 +26,14 @@ const ARRIVAL_MS = 0;
 export interface MachineSource {
   readonly machine: string;
   readonly recordings: readonly PlacedRecording[];
-  /** Recorded channel -> gateway channel. */
-  readonly plan: ReadonlyMap<string, PlannedChannel>;
+  readonly plan: ChannelPlan;
   /** Counts up: samples that no window took (over `maxSamplesPerWindow`, or late). */
   readonly refused: { samples: number };
 }
 
 /**
  * Vectors in order of window start; the last, partly filled window included (its coverage says so).
- * @throws GatewayError MW_RECORDING when a waveform contradicts the unit or rate the class declares
+ * @throws GatewayError MW_RECORDING when a recorded channel contradicts what the class declares
  */
 export function* extractFeatures(
   className: string,
@@ -40,54 +41,77 @@ export function* extractFeatures(
   extractor: FeatureExtractor,
   source: MachineSource,
 ): Generator<FeatureVector> {
-  const windower = new Windower({ [className]: classConfig });
-  const indices = new Map<string, number>();
-  for (const { channel } of source.plan.values()) {
-    if (indices.has(channel)) continue;
-    indices.set(channel, indices.size);
-    windower.register({
-      index: indices.get(channel)!,
-      machineClass: className,
-      machine: source.machine,
-      channel,
-    });
-  }
+  const feed = new MachineFeed(className, classConfig, source);
   const state = emptyFeatureState();
-  const closed = function* (): Generator<FeatureVector> {
-    for (let next = windower.takeClosed(); next !== null; next = windower.takeClosed()) {
-      yield extractor.extract(next.window, state);
-      windower.committed(source.machine, next.closedUntilMs);
-    }
-  };
   let sinceStep = 0;
   for (const { message, timeMs } of mergeByTime(source.recordings)) {
-    if (message.kind === 'row') {
-      for (const [recorded, value] of Object.entries(message.values)) {
-        const planned = source.plan.get(recorded);
-        if (planned === undefined) continue;
-        if (planned.config.kind !== 'scalar')
-          throw contradiction(source.machine, planned, 'is declared as waveform but recorded as scalar');
-        windower.addScalar(indices.get(planned.channel)!, timeMs, value, GOOD, 0, BATCH, ARRIVAL_MS);
-      }
-    } else {
-      const planned = source.plan.get(message.channel);
-      if (planned === undefined) continue;
-      checkWaveform(source.machine, planned, message);
-      const { values, sequence } = message;
-      // The wire carries the rate as float32, and the gateway computes with what the wire carried.
-      const sampleRateHz = Math.fround(message.sampleRateHz);
-      const index = indices.get(planned.channel)!;
-      windower.addWaveform(index, timeMs, sampleRateHz, values, GOOD, sequence, BATCH, ARRIVAL_MS);
-    }
+    feed.take(message, timeMs);
     sinceStep += 1;
     if (sinceStep < MESSAGES_PER_STEP) continue;
     sinceStep = 0;
-    yield* closed();
+    for (const window of feed.closed()) yield extractor.extract(window, state);
   }
-  windower.flush();
-  yield* closed();
-  const refused = windower.takeRefused();
-  source.refused.samples += refused.late + refused.overLimit;
+  feed.end();
+  for (const window of feed.closed()) yield extractor.extract(window, state);
+}
+
+/** One machine's windower, fed by recorded messages as `ingest` and the journal would feed it. */
+class MachineFeed {
+  readonly #source: MachineSource;
+  readonly #windower: Windower;
+  readonly #indices = new Map<string, number>();
+
+  constructor(className: string, classConfig: MachineClassConfig, source: MachineSource) {
+    this.#source = source;
+    this.#windower = new Windower({ [className]: classConfig });
+    for (const { channel } of [...source.plan.values()].flat()) {
+      if (this.#indices.has(channel)) continue;
+      const index = this.#indices.size;
+      this.#indices.set(channel, index);
+      this.#windower.register({ index, machineClass: className, machine: source.machine, channel });
+    }
+  }
+
+  take(message: RecordedMessage, timeMs: number): void {
+    if (message.kind === 'waveform') this.#takeWaveform(message, timeMs);
+    else for (const [name, value] of Object.entries(message.values)) this.#takeScalar(name, value, timeMs);
+  }
+
+  /** Windows whose time has come since the last call. */
+  *closed(): Generator<Window> {
+    for (let next = this.#windower.takeClosed(); next !== null; next = this.#windower.takeClosed()) {
+      yield next.window;
+      this.#windower.committed(this.#source.machine, next.closedUntilMs);
+    }
+  }
+
+  /** The recordings are over. */
+  end(): void {
+    this.#windower.flush();
+    const { late, overLimit } = this.#windower.takeRefused();
+    this.#source.refused.samples += late + overLimit;
+  }
+
+  #takeScalar(recorded: string, value: number, timeMs: number): void {
+    for (const planned of this.#source.plan.get(recorded) ?? []) {
+      if (planned.config.kind !== 'scalar') {
+        throw contradiction(this.#source.machine, planned, 'is declared as waveform but recorded as scalar');
+      }
+      const index = this.#indices.get(planned.channel)!;
+      this.#windower.addScalar(index, timeMs, value, GOOD, NO_SEQUENCE, BATCH, ARRIVAL_MS);
+    }
+  }
+
+  #takeWaveform(message: WaveformMessage, timeMs: number): void {
+    const { values, sequence } = message;
+    // The wire carries the rate as float32, and the gateway computes with what the wire carried.
+    const sampleRateHz = Math.fround(message.sampleRateHz);
+    for (const planned of this.#source.plan.get(message.channel) ?? []) {
+      checkWaveform(this.#source.machine, planned, message);
+      const index = this.#indices.get(planned.channel)!;
+      this.#windower.addWaveform(index, timeMs, sampleRateHz, values, GOOD, sequence, BATCH, ARRIVAL_MS);
+    }
+  }
 }
 
 function checkWaveform(machine: string, planned: PlannedChannel, message: WaveformMessage): void {
