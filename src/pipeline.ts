@@ -70,17 +70,20 @@ export class Pipeline {
   recover(): void {
     const { store, windower, assessor, health } = this.#parts;
     for (const ref of store.channels()) windower.register(ref);
-    const closedUntil = store.closedUntil();
+    const windowStates = new Map<string, Uint8Array>();
     for (const { machine, key, value } of store.machineStates()) {
-      if (key === 'window')
-        windower.restore(machine, value, closedUntil.get(machine) ?? Number.NEGATIVE_INFINITY);
+      if (key === 'window') windowStates.set(machine, value);
       else if (key === 'features') this.#featureStates.set(machine, decodeFeatureState(value));
       else if (key === 'health') health.restore(machine, value);
       else assessor.restore(machine, key, value);
     }
+    for (const [machine, endMs] of store.closedUntil()) {
+      windower.restore(machine, windowStates.get(machine) ?? new Uint8Array(0), endMs);
+    }
     const now = this.#parts.monotonicMs();
     windower.beginReplay();
     for (const batch of store.journalBatches()) this.#feed.replay(batch.records, batch.id, now);
+    store.bookRecovered(windower.openSamples());
     windower.endReplay(now);
   }
 

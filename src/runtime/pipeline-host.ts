@@ -3,14 +3,12 @@
 import { Worker } from 'node:worker_threads';
 import type { ChannelRef } from '../domain/machine.ts';
 import { GatewayError } from '../errors.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';
 import type { PipelineStatus } from './pipeline-status.ts';
 
 export interface PipelineHostOptions {
   readonly input: PipelineInput;
-  readonly logger: Logger;
   onCommitted(position: number): void;
   /** The thread ended or reported an error it can't go on with. Called once. */
   onFailed(error: GatewayError): void;

@@ -8,7 +8,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { describeError, GatewayError } from '../errors.ts';
-import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { buildPipeline, type PipelineAssembly } from './pipeline-assembly.ts';
 import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';
 import { gatewayPoint, pipelineStatus } from './pipeline-status.ts';
@@ -26,7 +26,6 @@ const COMPUTE_STOP_MS = 2_000;
 
 class PipelineThread {
   readonly #input: PipelineInput;
-  readonly #logger: Logger;
   readonly #assembly: PipelineAssembly;
   readonly #ring: RingReader;
   #timers: NodeJS.Timeout[] = [];
@@ -38,10 +37,9 @@ class PipelineThread {
   #ingest: IngestSummary = { connections: 0, ackLatencyP99Ms: 0 };
   #failed = false;
 
-  constructor(input: PipelineInput, assembly: PipelineAssembly, logger: Logger) {
+  constructor(input: PipelineInput, assembly: PipelineAssembly) {
     this.#input = input;
     this.#assembly = assembly;
-    this.#logger = logger;
     this.#ring = new RingReader(input.ring);
   }
 
@@ -159,8 +157,7 @@ function sendFailure(error: unknown): void {
 
 async function main(): Promise<void> {
   const input = workerData as PipelineInput;
-  const logger = createLogger(input.logLevel);
-  const thread = new PipelineThread(input, buildPipeline(input.config, logger), logger);
+  const thread = new PipelineThread(input, buildPipeline(input.config, createLogger(input.logLevel)));
   await thread.start();
   parentPort!.on('message', (message: ToPipeline) => {
     if (message.type === 'commit') thread.tick();

@@ -6,7 +6,16 @@
 import { connect } from 'node:net';
 
 const options = JSON.parse(process.argv[2]);
-const { port, connections, qos, ratePerS, seconds, inFlight = 1000, kind = 'json', blockSamples = 4096 } = options;
+const {
+  port,
+  connections,
+  qos,
+  ratePerS,
+  seconds,
+  inFlight = 1000,
+  kind = 'json',
+  blockSamples = 4096,
+} = options;
 const latenciesUs = [];
 let sent = 0;
 let acknowledged = 0;
@@ -32,8 +41,15 @@ function publishTemplate(id) {
   const topic = Buffer.from(`factory/m${Math.floor(id / 4)}/c${id % 4}`);
   const payload =
     kind === 'json' ? Buffer.from(`{"t":1700000000000,"v":${(20 + id / 64).toFixed(6)}}`) : blockPayload(id);
-  const variable = Buffer.concat([Buffer.from([topic.length >> 8, topic.length & 255]), topic, Buffer.alloc(qos ? 2 : 0)]);
-  const head = Buffer.concat([Buffer.from([0x30 | (qos << 1)]), remainingLength(variable.length + payload.length)]);
+  const variable = Buffer.concat([
+    Buffer.from([topic.length >> 8, topic.length & 255]),
+    topic,
+    Buffer.alloc(qos ? 2 : 0),
+  ]);
+  const head = Buffer.concat([
+    Buffer.from([0x30 | (qos << 1)]),
+    remainingLength(variable.length + payload.length),
+  ]);
   const packet = Buffer.concat([head, variable, payload]);
   return { packet, idAt: head.length + variable.length - 2, payloadAt: head.length + variable.length };
 }
@@ -48,11 +64,21 @@ function blockPayload(id) {
 async function openConnection(id) {
   const socket = connect(port, '127.0.0.1');
   socket.setNoDelay(true);
-  const client = { socket, ...publishTemplate(id), nextId: 1, waiting: new Float64Array(65536), pending: 0, rest: Buffer.alloc(0), lastMs: 0 };
+  const client = {
+    socket,
+    ...publishTemplate(id),
+    nextId: 1,
+    waiting: new Float64Array(65536),
+    pending: 0,
+    rest: Buffer.alloc(0),
+    lastMs: 0,
+  };
   await new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.once('connect', () => socket.write(connectPacket(id)));
-    socket.once('data', (chunk) => (chunk[0] === 0x20 && chunk[3] === 0 ? resolve() : reject(new Error('refused'))));
+    socket.once('data', (chunk) =>
+      chunk[0] === 0x20 && chunk[3] === 0 ? resolve() : reject(new Error('refused')),
+    );
   });
   socket.on('data', (chunk) => receive(client, chunk));
   socket.on('error', () => undefined);
@@ -121,7 +147,10 @@ const timer = setInterval(() => {
 
 function finish() {
   latenciesUs.sort((a, b) => a - b);
-  const at = (q) => (latenciesUs.length === 0 ? null : latenciesUs[Math.min(latenciesUs.length - 1, Math.floor(q * latenciesUs.length))] / 1000);
+  const at = (q) =>
+    latenciesUs.length === 0
+      ? null
+      : latenciesUs[Math.min(latenciesUs.length - 1, Math.floor(q * latenciesUs.length))] / 1000;
   process.stdout.write(
     `${JSON.stringify({ sent, acknowledged, held, sentPerS: sent / seconds, acknowledgedPerS: acknowledged / seconds, ackP50Ms: at(0.5), ackP99Ms: at(0.99) })}\n`,
   );

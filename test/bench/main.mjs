@@ -13,7 +13,11 @@ import { stringify } from 'yaml';
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 const CLOCK_TICKS_PER_S = 100;
 const { values: flags } = parseArgs({
-  options: { json: { type: 'string' }, only: { type: 'string', default: '' }, seconds: { type: 'string', default: '8' } },
+  options: {
+    json: { type: 'string' },
+    only: { type: 'string', default: '' },
+    seconds: { type: 'string', default: '8' },
+  },
 });
 const seconds = Number(flags.seconds);
 const results = [];
@@ -108,7 +112,16 @@ async function load(target, options) {
   const run = async (secondsOfRun) => {
     const generator = spawn(
       process.execPath,
-      [join(import.meta.dirname, 'load-generator.mjs'), JSON.stringify({ connections: 100, inFlight: 1000, ...options, port: target.port, seconds: secondsOfRun })],
+      [
+        join(import.meta.dirname, 'load-generator.mjs'),
+        JSON.stringify({
+          connections: 100,
+          inFlight: 1000,
+          ...options,
+          port: target.port,
+          seconds: secondsOfRun,
+        }),
+      ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     let out = '';
@@ -120,7 +133,12 @@ async function load(target, options) {
   const before = cpuSeconds(target.pid);
   const outcome = await run(seconds);
   const cpu = cpuSeconds(target.pid) - before;
-  return { ...outcome, cpuUsPerMessage: (cpu * 1e6) / outcome.sent, cores: cpu / seconds, rssMb: rssMb(target.pid) };
+  return {
+    ...outcome,
+    cpuUsPerMessage: (cpu * 1e6) / outcome.sent,
+    cores: cpu / seconds,
+    rssMb: rssMb(target.pid),
+  };
 }
 
 async function withTarget(start, run) {
@@ -147,9 +165,18 @@ async function messageCosts() {
       ['durable QoS 1, 5 ms window', 1, { store: { commitWindowMs: 5 } }],
     ];
     for (const [name, qos, patch] of cases) {
-      const outcome = await withTarget(() => startGateway(patch), (t) => load(t, { qos, ratePerS }));
-      record(`messages ${label}: ${name}, CPU`, outcome.cpuUsPerMessage, 'us/message', plain[qos].cpuUsPerMessage);
-      if (qos === 1) record(`messages ${label}: ${name}, PUBACK p99`, outcome.ackP99Ms, 'ms', plain[1].ackP99Ms);
+      const outcome = await withTarget(
+        () => startGateway(patch),
+        (t) => load(t, { qos, ratePerS }),
+      );
+      record(
+        `messages ${label}: ${name}, CPU`,
+        outcome.cpuUsPerMessage,
+        'us/message',
+        plain[qos].cpuUsPerMessage,
+      );
+      if (qos === 1)
+        record(`messages ${label}: ${name}, PUBACK p99`, outcome.ackP99Ms, 'ms', plain[1].ackP99Ms);
       record(`messages ${label}: ${name}, RSS`, outcome.rssMb, 'MB', plain[qos].rssMb);
       record(`messages ${label}: ${name}, delivered rate`, outcome.sentPerS, 'messages/s', ratePerS);
     }
@@ -159,7 +186,9 @@ async function messageCosts() {
 async function smallAllowance() {
   const name = 'one client, 20 in flight, durable QoS 1, 50 ms window';
   if (!wanted(name)) return;
-  const outcome = await withTarget(startGateway, (t) => load(t, { qos: 1, ratePerS: 20_000, connections: 1, inFlight: 20 }));
+  const outcome = await withTarget(startGateway, (t) =>
+    load(t, { qos: 1, ratePerS: 20_000, connections: 1, inFlight: 20 }),
+  );
   record(name, outcome.acknowledgedPerS, 'acknowledged/s', 20 / 0.05);
 }
 

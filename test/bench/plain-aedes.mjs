@@ -22,4 +22,6 @@ broker.on('publish', (packet, client) => {
   if (v < window.min) window.min = v;
   if (v > window.max) window.max = v;
 });
-createServer(broker.handle).listen(Number(process.argv[2]), '127.0.0.1', () => process.stdout.write('listening\n'));
+createServer(broker.handle).listen(Number(process.argv[2]), '127.0.0.1', () =>
+  process.stdout.write('listening\n'),
+);

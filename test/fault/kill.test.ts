@@ -11,7 +11,13 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort, type GatewayProcess, startGatewayProcess, temporaryDirectory, waitUntil } from '../support/gateway-process.ts';
+import {
+  freePort,
+  type GatewayProcess,
+  startGatewayProcess,
+  temporaryDirectory,
+  waitUntil,
+} from '../support/gateway-process.ts';
 import { findInfluxd, startInflux } from '../support/influx.ts';
 import { SequencePublisher } from '../support/sequence-publisher.ts';
 
@@ -94,7 +100,14 @@ describe('SIGKILL under QoS 1 load', () => {
         },
         ingest: { clockGuard: { maxPastMs: 3_600_000 } },
         sinks: {
-          influx: { type: 'influxdb2', url: influx.url, org: influx.org, bucket: influx.bucket, token: influx.token, flushIntervalMs: 100 },
+          influx: {
+            type: 'influxdb2',
+            url: influx.url,
+            org: influx.org,
+            bucket: influx.bucket,
+            token: influx.token,
+            flushIntervalMs: 100,
+          },
         },
       };
       const options = { config, dataDir: join(directory.path, 'data'), mqttPort: await freePort() };
@@ -114,7 +127,7 @@ describe('SIGKILL under QoS 1 load', () => {
 
       const expected = expectedWindows(sent);
       const query = `from(bucket: "${influx.bucket}") |> range(start: -1h) |> filter(fn: (r) => r._measurement == "machine_features" and (r._field == "count" or r._field == "min" or r._field == "max" or r._field == "mean"))`;
-      let rows: Record<string, string>[] = [];
+      let rows: Awaited<ReturnType<typeof influx.query>> = [];
       await waitUntil(
         async () => {
           rows = await influx.query(query);
@@ -126,20 +139,28 @@ describe('SIGKILL under QoS 1 load', () => {
       );
       const stored = new Map<string, Record<string, number>>();
       for (const row of rows) {
-        const key = `${row['channel']} ${Date.parse(row['_time']!)}`;
-        stored.set(key, { ...stored.get(key), [row['_field']!]: Number(row['_value']) });
+        const key = `${row['channel']} ${Date.parse(String(row['_time']))}`;
+        stored.set(key, { ...stored.get(key), [String(row['_field'])]: Number(row['_value']) });
       }
       expect([...stored.keys()].sort()).toEqual([...expected.keys()].sort());
       const wrong = [...expected].filter(([key, want]) => {
         const got = stored.get(key)!;
-        return got['count'] !== want.count || got['min'] !== want.min || got['max'] !== want.max || got['mean'] !== want.sum / want.count;
+        return (
+          got['count'] !== want.count ||
+          got['min'] !== want.min ||
+          got['max'] !== want.max ||
+          got['mean'] !== want.sum / want.count
+        );
       });
       expect(wrong.map(([key, want]) => ({ key, want, got: stored.get(key) }))).toEqual([]);
       const status = (await gateway.status()) as { store: { ledger: { samples: Record<string, number> } } };
-      const { accepted, open, windowed, late, duplicate, evicted, quarantined } = status.store.ledger.samples as Record<string, number>;
+      const { accepted, open, windowed, late, duplicate, evicted, quarantined } = status.store.ledger
+        .samples as Record<string, number>;
       expect(accepted).toBe(open! + windowed! + late! + duplicate! + evicted! + quarantined!);
       expect(late).toBe(0);
-      console.log(`kill test: ${KILLS} kills, ${sent.length} acknowledged, 0 lost, ${duplicate} redelivered and removed, ${expected.size} windows identical`);
+      console.log(
+        `kill test: ${KILLS} kills, ${sent.length} acknowledged, 0 lost, ${duplicate} redelivered and removed, ${expected.size} windows identical`,
+      );
     },
   );
 
@@ -149,7 +170,11 @@ describe('SIGKILL under QoS 1 load', () => {
     const file = join(directory.path, 'naive.db');
     const port = await freePort();
     const start = () =>
-      spawn(process.execPath, [join(import.meta.dirname, '../support/naive-gateway.mjs'), String(port), file], { stdio: 'ignore' });
+      spawn(
+        process.execPath,
+        [join(import.meta.dirname, '../support/naive-gateway.mjs'), String(port), file],
+        { stdio: 'ignore' },
+      );
     let child = start();
     cleanups.push(() => void child.kill('SIGKILL'));
     const sent: Sent[] = [];
@@ -167,10 +192,14 @@ describe('SIGKILL under QoS 1 load', () => {
     await new Promise((r) => setTimeout(r, 300));
     const database = new Database(file, { readonly: true });
     const stored = new Set(
-      (database.prepare('SELECT topic, payload FROM message').all() as { topic: string; payload: string }[]).map((row) => `${row.topic} ${row.payload}`),
+      (
+        database.prepare('SELECT topic, payload FROM message').all() as { topic: string; payload: string }[]
+      ).map((row) => `${row.topic} ${row.payload}`),
     );
     database.close();
-    const lost = sent.filter((m) => !stored.has(`factory/m1/${m.channel} ${JSON.stringify({ t: m.timeMs, v: m.value })}`));
+    const lost = sent.filter(
+      (m) => !stored.has(`factory/m1/${m.channel} ${JSON.stringify({ t: m.timeMs, v: m.value })}`),
+    );
     console.log(`control: ${sent.length} acknowledged, ${lost.length} lost in 8 kills`);
     expect(lost.length).toBeGreaterThan(0);
   });

@@ -1,0 +1,74 @@
+/** Builds the parts of the path from the configuration, for the pipeline thread. */
+
+import type { Config } from '../config/schema.ts';
+import type { FeatureSpec } from '../domain/feature-vector.ts';
+import { fullFeatureId } from '../domain/feature-vector.ts';
+import { FeatureExtractor } from '../features/extractor.ts';
+import { Forwarder } from '../forward/forwarder.ts';
+import { HealthMonitor } from '../health/health-monitor.ts';
+import { Assessor } from '../inference/assessor.ts';
+import { Pipeline } from '../pipeline.ts';
+import { openStore, type Store } from '../store/store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { MetricSource } from '../telemetry/metrics.ts';
+import { Windower } from '../window/windower.ts';
+
+export interface PipelineAssembly {
+  readonly pipeline: Pipeline;
+  readonly windower: Windower;
+  readonly assessor: Assessor;
+  readonly health: HealthMonitor;
+  readonly store: Store;
+  readonly forwarders: readonly Forwarder[];
+  /** Everything on this thread that counts. */
+  readonly sources: readonly MetricSource[];
+  readonly config: Config;
+}
+
+/** @throws GatewayError if the store can't be opened or a class asks for features its channels can't give */
+export function buildPipeline(config: Config, logger: Logger): PipelineAssembly {
+  const classes = config.machineClasses;
+  const monotonicMs = () => performance.now();
+  const extractors = new Map(
+    Object.entries(classes).map(([name, classConfig]) => [name, new FeatureExtractor(classConfig)]),
+  );
+  const store = openStore({
+    dataDir: config.dataDir,
+    config: config.store,
+    sinks: Object.keys(config.sinks),
+    now: Date.now,
+    logger,
+  });
+  const windower = new Windower(classes);
+  const assessor = new Assessor({
+    classes,
+    modelsDir: config.modelsDir,
+    config: config.inference,
+    describeFeatures: (name) => described(extractors.get(name)!),
+    logger,
+    monotonicMs,
+  });
+  const health = new HealthMonitor(classes);
+  const pipeline = new Pipeline({ classes, windower, extractors, assessor, health, store, monotonicMs });
+  const forwarders = Object.entries(config.sinks).map(
+    ([sink, sinkConfig]) =>
+      new Forwarder({ sink, config: sinkConfig, outbox: store, logger, now: Date.now, random: Math.random }),
+  );
+  return {
+    pipeline,
+    windower,
+    assessor,
+    health,
+    store,
+    forwarders,
+    sources: [store, assessor, ...forwarders],
+    config,
+  };
+}
+
+/** Features of a class with their full ids, as the model contract names them. */
+function described(extractor: FeatureExtractor): FeatureSpec[] {
+  return extractor
+    .schema()
+    .flatMap((group) => group.specs.map((spec) => ({ ...spec, id: fullFeatureId(group.channel, spec.id) })));
+}

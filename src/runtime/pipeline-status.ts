@@ -1,0 +1,134 @@
+/** The pipeline's parts enter, its share of the API's snapshot and the gateway's own status point leave. */
+
+import type { Assessment } from '../domain/assessment.ts';
+import type { AlarmEvent } from '../domain/health.ts';
+import type { Point } from '../domain/point.ts';
+import { gatewayStatusPoint } from '../domain/points-of.ts';
+import type { ForwarderStatus } from '../forward/forwarder.ts';
+import type { AnomalyStatus, MachineStatus, ModelStatus, SinkStatus, StoreStatus } from '../http/status.ts';
+import { type BoardEntry, featureRows } from './machine-board.ts';
+import type { PipelineAssembly } from './pipeline-assembly.ts';
+import type { IngestSummary } from './pipeline-messages.ts';
+
+export interface PipelineStatus {
+  readonly machines: readonly MachineStatus[];
+  readonly store: StoreStatus;
+  readonly sinks: readonly SinkStatus[];
+  readonly models: readonly ModelStatus[];
+  readonly alarms: readonly AlarmEvent[];
+}
+
+/** Plain data, safe to post to another thread. */
+export function pipelineStatus(assembly: PipelineAssembly): PipelineStatus {
+  const { pipeline, store, forwarders, assessor, config } = assembly;
+  return {
+    machines: pipeline.board.entries().map((entry) => machineStatus(entry, assembly)),
+    store: {
+      status: store.status,
+      bytes: store.bytes,
+      maxBytes: config.store.maxBytes,
+      ledger: store.ledger(),
+    },
+    sinks: forwarders.map((forwarder) => sinkStatus(forwarder.status())),
+    models: modelStatuses(assessor.models()),
+    alarms: [...pipeline.board.recentAlarms()].reverse(),
+  };
+}
+
+/** The gateway about itself, for dashboards far away. */
+export function gatewayPoint(
+  { store, forwarders }: PipelineAssembly,
+  gateway: string,
+  ingest: IngestSummary,
+  nowMs: number,
+): Point {
+  const ledger = store.ledger();
+  const backlogs = forwarders.map((forwarder) => sinkStatus(forwarder.status()));
+  const oldestMs = Math.min(...backlogs.map((backlog) => backlog.backlogOldestMs ?? nowMs), nowMs);
+  const sum = (of: (account: (typeof ledger.points)[number]) => number) =>
+    ledger.points.reduce((total, account) => total + of(account), 0);
+  return gatewayStatusPoint(
+    gateway,
+    {
+      accepted_samples: ledger.samples.accepted,
+      late_samples: ledger.samples.late,
+      duplicate_samples: ledger.samples.duplicate,
+      dead_letters: ledger.deadLetteredMessages + sum((account) => account.deadLettered),
+      outbox_pending_points: sum((account) => account.pending),
+      outbox_oldest_age_s: (nowMs - oldestMs) / 1000,
+      delivered_points: sum((account) => account.delivered),
+      connections: ingest.connections,
+      rss_bytes: process.memoryUsage.rss(),
+      ack_latency_p99_ms: ingest.ackLatencyP99Ms,
+      store_bytes: store.bytes,
+    },
+    nowMs,
+  );
+}
+
+function machineStatus(
+  { machine, machineClass, vector, assessment, health }: BoardEntry,
+  assembly: PipelineAssembly,
+): MachineStatus {
+  return {
+    machine,
+    machineClass,
+    state: health?.state ?? 'unknown',
+    healthIndex: health && Number.isFinite(health.healthIndex) ? health.healthIndex : null,
+    advice: health?.advice ?? '',
+    scoreState: assessment?.scoreState ?? 'none',
+    reason: assessment?.reason ?? 'no_model',
+    baselineProgress: assessment?.baselineProgress ?? 1,
+    anomaly: anomalyStatus(assessment, assembly),
+    prognosis: assessment?.prognosis ?? null,
+    lastWindow: {
+      startMs: vector.startMs,
+      endMs: vector.endMs,
+      coverage: vector.coverage,
+      quality: vector.quality,
+    },
+    features: featureRows(vector),
+  };
+}
+
+function anomalyStatus(assessment: Assessment | null, { assessor }: PipelineAssembly): AnomalyStatus | null {
+  if (!assessment?.anomaly) return null;
+  const { pLimit } = assessor.limits(assessment.machineClass);
+  return { ...assessment.anomaly, surpriseLimit: pLimit > 0 ? -Math.log10(pLimit) : null };
+}
+
+function sinkStatus(status: ForwarderStatus): SinkStatus {
+  return {
+    sink: status.sink,
+    state: status.state,
+    reason: status.reason,
+    hint: status.hint,
+    lastSuccessMs: status.lastSuccessMs,
+    backlogPoints: status.backlogPoints,
+    backlogBytes: status.backlogBytes,
+    backlogOldestMs: status.backlogOldestMs,
+    backlogEtaS: status.backlogEtaS,
+    deliveredPoints: status.deliveredPoints,
+    deadLetteredPoints: status.deadLetteredPoints,
+    requests: status.requests,
+    retries: status.retries,
+  };
+}
+
+/** One row per model, with the classes that use it. */
+function modelStatuses(slots: ReturnType<PipelineAssembly['assessor']['models']>): ModelStatus[] {
+  const rows = new Map<string, ModelStatus>();
+  for (const { machineClass, name, version, sha256, state, reason } of slots) {
+    const key = `${name}@${version}:${state}:${reason}`;
+    const known = rows.get(key);
+    rows.set(key, {
+      name,
+      version,
+      sha256,
+      machineClasses: [...(known?.machineClasses ?? []), machineClass],
+      state: state === 'failed' ? 'disabled' : state,
+      reason,
+    });
+  }
+  return [...rows.values()];
+}
