@@ -22,7 +22,7 @@ export interface SinkHints {
   readonly missing: string;
 }
 
-const MAX_MESSAGE = 400;
+const MAX_MESSAGE = 1_000;
 
 /**
  * | status | outcome |
@@ -36,10 +36,11 @@ const MAX_MESSAGE = 400;
  */
 export function classifyAnswer(answer: SinkAnswer, hints: SinkHints, nowMs: number): WriteOutcome {
   const { status } = answer;
-  const message = `HTTP ${status}: ${messageOf(answer)}`;
+  const words = messageOf(answer);
+  const message = `HTTP ${status}: ${bounded(words)}`;
   if (status === 204) return { kind: 'accepted' };
   if (status === 413) return { kind: 'tooLarge', message };
-  if (status === 400 || status === 422) return rejection(answer, message);
+  if (status === 400 || status === 422) return rejection(answer, words, message);
   if (status < 300 || status >= 500 || status === 408 || status === 425 || status === 429) {
     return {
       kind: 'retryLater',
@@ -51,13 +52,13 @@ export function classifyAnswer(answer: SinkAnswer, hints: SinkHints, nowMs: numb
   return { kind: 'held', message, hint: hintFor(answer, hints) };
 }
 
-function rejection(answer: SinkAnswer, message: string): WriteOutcome {
-  const dropped = /\bdropped=(\d+)/.exec(message);
+function rejection(answer: SinkAnswer, words: string, message: string): WriteOutcome {
+  const dropped = /\bdropped=(\d+)/.exec(words);
   return {
     kind: 'rejected',
     message,
     droppedLines: dropped ? Number(dropped[1]) : null,
-    aboutLines: !isHtml(answer) && LINE_FAULT.test(message),
+    aboutLines: !isHtml(answer) && LINE_FAULT.test(words),
   };
 }
 
@@ -67,7 +68,7 @@ const LINE_FAULT =
 
 function hintFor(answer: SinkAnswer, hints: SinkHints): string {
   if (answer.status >= 300 && answer.status < 400) {
-    return `the server redirects${answer.location === '' ? '' : ` to ${oneLine(answer.location)}`}: set the sink's url to the address that answers itself`;
+    return `the server redirects${answer.location === '' ? '' : ` to ${bounded(oneLine(answer.location))}`}: set the sink's url to the address that answers itself`;
   }
   if (answer.status === 401 || answer.status === 407) return hints.credentials;
   if (answer.status === 403) return hints.permission;
@@ -102,9 +103,13 @@ function jsonMessage(body: string): string | null {
   return typeof first?.error_message === 'string' ? `${text ?? ''}: ${first.error_message}` : text;
 }
 
-/** Server words go to logs and dead letters: no control characters, bounded. */
+/** Server words go to logs and dead letters: no control characters ... */
 function oneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim();
-  return clean.length > MAX_MESSAGE ? `${clean.slice(0, MAX_MESSAGE)}…` : clean;
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ').trim();
+}
+
+/** ... and no more of them than a person reads. */
+function bounded(text: string): string {
+  return text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text;
 }

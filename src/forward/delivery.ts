@@ -30,10 +30,15 @@ export class Delivery {
   /** Holds at least one bad line; `why` is the last refusal of a set that holds them all. */
   #failing: { readonly indices: readonly number[]; readonly why: Rejection } | null = null;
   readonly #dead = new Map<number, string>();
+  /** Refused alone by an answer that may not be about lines, since a line was last accepted. */
   readonly #doubtful = new Map<number, string>();
+  /** Doubtful once, and lines were accepted since: refused again, such a line is at fault. */
+  readonly #triedBefore = new Set<number>();
+  /** A line that was accepted; sent again it shows whether the server takes lines at all. */
+  #canary: number | null = null;
+  #canaryRefused: string | null = null;
   readonly #hints = new Set<string>();
   #delivered = 0;
-  #trusted = false;
 
   /** @param lines '' for a point that has no line: it is dead from the start */
   constructor(lines: readonly string[]) {
@@ -65,16 +70,18 @@ export class Delivery {
    * all of the data. The answer, or null. Call `trust` where the same server took other lines meanwhile.
    */
   get blocked(): string | null {
-    if (this.#trusted || this.#doubtful.size === 0) return null;
+    if (this.#canaryRefused !== null) return this.#canaryRefused;
+    if (this.#doubtful.size === 0 || this.#canary !== null) return null;
     const exhausted = this.#failing === null && this.#groups.length === 0;
-    if (!exhausted && this.#doubtful.size <= MAX_DOUBTFUL) return null;
-    return [...this.#doubtful.values()][0]!;
+    return exhausted || this.#doubtful.size > MAX_DOUBTFUL ? [...this.#doubtful.values()][0]! : null;
   }
 
-  /** The server takes lines: what it refused alone was at fault. */
+  /** The server takes lines now: what it refused alone before is tried once more, and then given up. */
   trust(): void {
-    this.#trusted = true;
-    for (const [index, message] of this.#doubtful) this.#dead.set(index, message);
+    if (this.#doubtful.size === 0) return;
+    const indices = [...this.#doubtful.keys()];
+    for (const index of indices) this.#triedBefore.add(index);
+    this.#groups.push({ indices, apart: true });
     this.#doubtful.clear();
   }
 
@@ -84,19 +91,28 @@ export class Delivery {
       const half = Math.ceil(this.#failing.indices.length / 2);
       return this.#failing.indices.slice(0, Math.min(half, maxLines));
     }
-    return this.#groups[0]?.indices.slice(0, maxLines) ?? [];
+    if (this.#groups.length > 0) return this.#groups[0]!.indices.slice(0, maxLines);
+    return this.#doubtful.size > 0 && this.#canary !== null ? [this.#canary] : [];
   }
 
   /** The request of the first `count` lines of `next` was accepted. */
   accepted(count: number): void {
-    this.#delivered += count;
-    this.trust();
-    if (this.#failing) this.#keepFailing(this.#failing.indices.slice(count), this.#failing.why);
-    else this.#cutFirstGroup(count);
+    if (this.#failing) {
+      const { indices, why } = this.#failing;
+      this.#taken(indices[0]!, count);
+      this.#keepFailing(indices.slice(count), why);
+    } else if (this.#groups.length > 0) {
+      this.#taken(this.#groups[0]!.indices[0]!, count);
+      this.#cutFirstGroup(count);
+    } else this.trust();
   }
 
   /** The request of the first `count` lines of `next` was refused. */
   rejected(count: number, why: Rejection): void {
+    if (!this.#failing && this.#groups.length === 0) {
+      this.#canaryRefused = why.message;
+      return;
+    }
     const source = this.#failing?.indices ?? this.#groups[0]!.indices;
     const sent = source.slice(0, count);
     if (this.#failing) this.#joinFirstGroup(source.slice(count));
@@ -111,12 +127,18 @@ export class Delivery {
     this.rejected(1, { kind: 'rejected', message, droppedLines: 1, aboutLines: true });
   }
 
+  #taken(first: number, count: number): void {
+    this.#delivered += count;
+    this.#canary = first;
+    this.trust();
+  }
+
   #keepFailing(indices: readonly number[], why: Rejection): void {
     this.#failing = indices.length > 1 ? { indices, why } : null;
-    if (indices.length === 1) {
-      const account = why.aboutLines || this.#trusted ? this.#dead : this.#doubtful;
-      account.set(indices[0]!, why.message);
-    }
+    if (indices.length !== 1) return;
+    const [index] = indices as [number];
+    const sure = why.aboutLines || this.#triedBefore.has(index);
+    (sure ? this.#dead : this.#doubtful).set(index, why.message);
   }
 
   #followHint(sent: readonly number[], why: Rejection): boolean {

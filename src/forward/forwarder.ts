@@ -66,7 +66,7 @@ export class Forwarder implements MetricSource {
   readonly #live = newLane('live');
   readonly #backlog = newLane('backlog');
   readonly #latency: Histogram;
-  /** A live shipment with a refused line, for the backlog lane to sort out. */
+  /** A live shipment that got stuck halfway, for the backlog lane to finish. */
   #handedOver: Shipment | null = null;
   #loops: Promise<void>[] = [];
   #stopping = false;
@@ -196,7 +196,7 @@ export class Forwarder implements MetricSource {
     const indices = delivery.next(this.#size.lines);
     if (indices.length > 0) await this.#send(lane, lane.shipment, indices);
     if (lane.shipment === null) return true;
-    if (this.#accepted > lane.shipment.acceptedBefore) delivery.trust();
+    if (delivery.blocked !== null && this.#accepted > lane.shipment.acceptedAtRefusal) delivery.trust();
     if (delivery.blocked !== null) this.#hold(lane, delivery.blocked);
     else if (delivery.next(1).length === 0) this.#settle(lane, lane.shipment);
     return true;
@@ -210,7 +210,7 @@ export class Forwarder implements MetricSource {
     }
     const batches = this.#reader.take(lane.name, this.#options.config.batchPoints);
     if (batches.length === 0) return null;
-    const shipment = new Shipment(batches, this.#accepted);
+    const shipment = new Shipment(batches);
     if (lane === this.#backlog) this.#flow.takenByBacklog(shipment.points, performance.now());
     return shipment;
   }
@@ -241,6 +241,7 @@ export class Forwarder implements MetricSource {
         break;
       case 'rejected':
         shipment.delivery.rejected(count, outcome);
+        shipment.acceptedAtRefusal = this.#accepted;
         // An answer that may not be about lines proves nothing about the sink.
         if (outcome.aboutLines) this.#answered(epoch);
         if (lane === this.#live) this.#handOver(lane, shipment);
@@ -283,9 +284,12 @@ export class Forwarder implements MetricSource {
     if (outcome.kind === 'retryLater' && outcome.afterMs === null) this.#watch.begin();
   }
 
-  /** The live lane starts over with what is newest by then; the backlog lane keeps what it has found out. */
+  /** What has begun to go through is finished by the backlog lane; the live lane starts over with what is newest. */
   #putBack(lane: Lane, shipment: Shipment): void {
-    if (lane === this.#backlog && shipment.delivery.begun) return;
+    if (shipment.delivery.begun) {
+      if (lane === this.#live) this.#handOver(lane, shipment);
+      return;
+    }
     lane.shipment = null;
     if (lane === this.#live) this.#reader.releaseAsLive(shipment.batches);
     else this.#reader.release(shipment.batches);

@@ -15,9 +15,9 @@ import type { FieldValue, Point } from '../domain/point.ts';
  *   finite are left out, as are fields and tags with an empty key, and tags with an empty value: line protocol has
  *   no word for them.
  * - Outside string fields a line break has no word either; it is written as backslash and letter (`\n`, `\r`).
- * - A token that ends in a backslash would escape its separator, and a measurement that starts with `#` would turn
- *   the line into a comment that the server drops without a word. Both get a look-alike (U+29F5, U+FF03): dropping
- *   the character could merge two series.
+ * - A backslash at the end of a name would escape the separator, and one before a comma, `=`, space or quote is read
+ *   differently by every server; a measurement that starts with `#` would turn the line into a comment, which
+ *   is dropped without a word. They get a look-alike (U+29F5, U+FF03): leaving them out could merge two series.
  * - String fields are exact, lone surrogates (not encodable as UTF-8) excepted.
  */
 export function encodeLine(point: Point): string {
@@ -70,5 +70,8 @@ function escapeKey(text: string): string {
 const NEEDS_CARE = /[,= \\\n\r#]/;
 
 function withoutTraps(text: string): string {
-  return text.replace(/\n/g, '\\n').replace(/\r/g, '\\r').replace(/\\$/, '\u29F5');
+  return text
+    .replace(/\n/g, '\\n')
+    .replace(/\r/g, '\\r')
+    .replace(/\\(?=[,= "]|$)/g, '\u29F5');
 }

@@ -1,6 +1,6 @@
 /** Outcomes of requests -> how many lines the next one may have. Pure. */
 
-/** Additive increase, multiplicative decrease between 1 and `maxLines`. */
+/** Slow increase, quick decrease between 1 and `maxLines`. */
 export class RequestSize {
   readonly #maxLines: number;
   #lines: number;
@@ -14,10 +14,10 @@ export class RequestSize {
     return this.#lines;
   }
 
-  /** A request of `lines` lines went through: a twentieth of the maximum more, so that growing back takes minutes. */
+  /** A request of `lines` lines went through: a twentieth more, so that a limit once hit is not hit all the time. */
   grow(lines: number): void {
     if (lines < this.#lines) return;
-    this.#lines = Math.min(this.#maxLines, this.#lines + Math.ceil(this.#maxLines / 20));
+    this.#lines = Math.min(this.#maxLines, this.#lines + Math.ceil(this.#lines / 20));
   }
 
   /** A request of `lines` lines was too large for the server or the line: half of it from now on. */

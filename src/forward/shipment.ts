@@ -9,13 +9,12 @@ import { encodeLine } from './line-protocol.ts';
 export class Shipment {
   readonly batches: readonly OutboxBatch[];
   readonly delivery: Delivery;
-  /** How many requests the sink had accepted when it was loaded: more since then prove that the sink takes lines. */
-  readonly acceptedBefore: number;
+  /** Requests the sink had accepted at the last refusal: more since then prove that it takes lines. */
+  acceptedAtRefusal = 0;
   readonly #lines: readonly string[];
 
-  constructor(batches: readonly OutboxBatch[], acceptedBefore: number) {
+  constructor(batches: readonly OutboxBatch[]) {
     this.batches = batches;
-    this.acceptedBefore = acceptedBefore;
     this.#lines = batches.flatMap(({ points }) => points.map(encodeLine));
     this.delivery = new Delivery(this.#lines);
   }

@@ -181,6 +181,8 @@ function* csvRecords(text: string): Generator<string[]> {
   for (let i = 0; i < text.length; i++) {
     const c = text[i]!;
     if (quoted) {
+      // The server writes line breaks inside cells as CRLF.
+      if (c === '\r' && text[i + 1] === '\n') continue;
       if (c !== '"') cell += c;
       else if (text[i + 1] === '"') {
         cell += '"';

@@ -90,12 +90,20 @@ describe('classifyAnswer', () => {
     });
   });
 
+  it('finds the count of dropped lines behind any amount of words', () => {
+    const error = `partial write: dropped 5 points outside retention policy ${'x'.repeat(5000)} dropped=5 for database: gw`;
+    expect(classify({ status: 400, body: JSON.stringify({ error }) })).toMatchObject({
+      droppedLines: 5,
+      aboutLines: true,
+    });
+  });
+
   it('asks for smaller requests at 413', () => {
     expect(classify({ status: 413 })).toMatchObject({ kind: 'tooLarge' });
   });
 
   it('keeps the words of a server to one bounded line', () => {
     const outcome = classify({ status: 500, body: `a\nb\u001b[31m${'x'.repeat(10_000)}` });
-    expect(outcome).toMatchObject({ message: expect.stringMatching(/^HTTP 500: a b \[31mx{300,500}…$/) });
+    expect(outcome).toMatchObject({ message: expect.stringMatching(/^HTTP 500: a b \[31mx{900,1000}…$/) });
   });
 });

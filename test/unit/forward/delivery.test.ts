@@ -172,7 +172,36 @@ describe('Delivery', () => {
       expect(delivery.blocked).not.toBeNull();
       delivery.trust();
       expect(delivery.blocked).toBeNull();
-      expect(delivery.dead.size).toBe(1);
+      run(delivery, () => refusal, 1);
+      expect([...delivery.dead.keys()]).toEqual([0]);
+    });
+
+    it('asks with a line it knows to be good before it gives up the last one', () => {
+      const delivery = new Delivery(lines(2));
+      const sent: (readonly number[])[] = [];
+      run(
+        delivery,
+        (indices) => {
+          sent.push(indices);
+          return indices.includes(1) ? refusal : null;
+        },
+        2,
+      );
+      expect(sent).toEqual([[0, 1], [0], [0], [1]]);
+      expect([...delivery.dead.keys()]).toEqual([1]);
+    });
+
+    it('gives nothing up when the refusals begin or end in the middle', () => {
+      fc.assert(
+        fc.property(fc.integer({ min: 1, max: 64 }), fc.nat(20), fc.boolean(), (n, turn, refusesFirst) => {
+          let requests = 0;
+          const flips: Server = () => (requests++ < turn === refusesFirst ? refusal : null);
+          const delivery = new Delivery(lines(n));
+          run(delivery, flips, n);
+          expect(delivery.dead.size).toBe(0);
+        }),
+        { numRuns: 1000 },
+      );
     });
   });
 

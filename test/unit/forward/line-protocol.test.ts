@@ -107,9 +107,12 @@ function finite(fields: Point['fields']): Point['fields'] {
   return Object.fromEntries(kept);
 }
 
-/** The documented loss outside string fields: line breaks become two characters, a last backslash a look-alike. */
+/** The documented loss outside string fields: line breaks become two characters, some backslashes a look-alike. */
 function name(raw: string): string {
-  return raw.replaceAll('\n', '\\n').replaceAll('\r', '\\r').replace(/\\$/, '\u29F5');
+  return raw
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r')
+    .replace(/\\(?=[,= "]|$)/g, '\u29F5');
 }
 
 function rename(tags: Record<string, string>): Record<string, string> {

@@ -41,7 +41,7 @@ describe('RequestSize', () => {
     size.shrink(1000);
     expect(size.lines).toBe(500);
     size.grow(500);
-    expect(size.lines).toBe(550);
+    expect(size.lines).toBe(525);
     for (let i = 0; i < 20; i++) size.grow(size.lines);
     expect(size.lines).toBe(1000);
   });
