@@ -30,14 +30,15 @@ export interface MachineFeatureSet {
   compute(window: Window, state: FeatureState, out: Float64Array, at: number): void;
 }
 
-/** One spec; `params` holds every parameter that changes the number, and nothing else. */
+/** One spec; `params` holds every parameter that changes the number, and nothing else, and is put in order. */
 export function featureSpec(
   id: string,
   unit: string,
   params: FeatureSpec['params'] = {},
   formulaVersion = 1,
 ): FeatureSpec {
-  return { id, unit, formulaVersion, params };
+  const ordered = Object.entries(params).sort(([a], [b]) => (a < b ? -1 : 1));
+  return { id, unit, formulaVersion, params: Object.fromEntries(ordered) };
 }
 
 /** A mistake in the machine class; `key` is the path below the class, such as `channels.de.features`. */

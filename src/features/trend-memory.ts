@@ -1,6 +1,7 @@
 /** Window means of one channel as they come -> the trailing memory its trend features are computed from. */
 
 import { ewmaStep } from './online.ts';
+import { insert, placeFor } from './ordered-list.ts';
 
 /** Windows remembered: the longest trailing length of `proc.trend`, and four that a late revision may go back. */
 export const TREND_CAPACITY = 64;
@@ -101,17 +102,4 @@ export class TrendMemory {
   #step(average: number, mean: number): number {
     return Number.isNaN(average) ? mean : ewmaStep(average, mean, EWMA_LAMBDA);
   }
-}
-
-/** First index whose start is not earlier than `startMs`, of `count` ascending ones. Searched from the new end. */
-export function placeFor(starts: Float64Array, count: number, startMs: number): number {
-  let at = count;
-  while (at > 0 && starts[at - 1]! >= startMs) at -= 1;
-  return at;
-}
-
-/** Moves entries [at, count) up by one and writes `value` at the gap; the array has room for one more. */
-export function insert(array: Float64Array, count: number, at: number, value: number): void {
-  array.copyWithin(at + 1, at, count);
-  array[at] = value;
 }

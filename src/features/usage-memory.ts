@@ -1,6 +1,6 @@
 /** Whether the machine ran in each window -> its life counters, as of any of the newest windows. */
 
-import { insert, placeFor } from './trend-memory.ts';
+import { insert, placeFor } from './ordered-list.ts';
 
 /** Windows that can still be corrected by a later revision. */
 const REVISABLE_WINDOWS = 64;

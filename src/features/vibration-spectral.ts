@@ -47,6 +47,8 @@ export function vibrationSpectral(
       const density = welch.density(signal.samples, signal.n, signal.sampleRateHz);
       if (density === null) return;
       bands.forEach(([lowHz, highHz], i) => {
+        // A recording slower than declared does not reach the band: that is not silence.
+        if (2 * highHz > signal.sampleRateHz) return;
         out[at + i] = Math.sqrt(bandPower(density, lowHz, highHz));
       });
       const shape = spectralShape(density, 1);

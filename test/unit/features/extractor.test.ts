@@ -60,7 +60,10 @@ describe('FeatureExtractor', () => {
     });
     for (const { specs } of new FeatureExtractor(both).schema()) {
       expect(new Set(specs.map((spec) => spec.id)).size).toBe(specs.length);
-      for (const { params } of specs) expect(JSON.parse(JSON.stringify(params))).toEqual(params);
+      for (const { params } of specs) {
+        expect(JSON.parse(JSON.stringify(params))).toEqual(params);
+        expect(Object.keys(params)).toEqual(Object.keys(params).sort());
+      }
     }
   });
 

@@ -187,6 +187,12 @@ describe('vib.spectral', () => {
     expect(values.get('spectral_rolloff')).toBeGreaterThan(1990);
   });
 
+  it('has no level in a band that a slower recording does not reach', () => {
+    const values = compute(setup, [segment(lcgGaussian(4096, 1), 6400)]);
+    expect(values.get('band_rms.1000_5000')).toBeNaN();
+    expect(values.get('band_rms.100_1000')).toBeGreaterThan(0);
+  });
+
   it('tells noise from a tone by flatness and entropy', () => {
     const noise = compute(setup, [segment(lcgGaussian(12_800, 9), 12_800)]);
     const line = compute(setup, [segment(sampled(12_800, tone(1, 1000, 12_800)), 12_800)]);
