@@ -17,10 +17,15 @@ export class DamagedRows {
     this.#trim = db.prepare('DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?');
   }
 
-  /** @param origin table the row stood in */
-  keep(origin: string, key: string | number, body: unknown): void {
-    const bytes = body instanceof Uint8Array ? body.subarray(0, MAX_BODY_BYTES) : Buffer.from(String(body));
-    this.#insert.run(origin, String(key), this.#now(), bytes);
+  /**
+   * @param origin table the row stood in
+   * @param columns what stood in it; a flipped bit may have made a number or text of a blob
+   */
+  keep(origin: string, key: string | number, ...columns: readonly unknown[]): void {
+    const bytes = columns.map((column) =>
+      column instanceof Uint8Array ? column : Buffer.from(String(column)),
+    );
+    this.#insert.run(origin, String(key), this.#now(), Buffer.concat(bytes).subarray(0, MAX_BODY_BYTES));
     this.#trim.run(MAX_ROWS);
   }
 }

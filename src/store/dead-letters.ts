@@ -40,8 +40,12 @@ export function decodeDeadLetterRow({ id, head, body }: Row): StoredDeadLetter |
   return { id, ...about, payload: new Uint8Array(payload) };
 }
 
-/** Letters in id order that pass the filter; damaged rows are passed over. One short read per page of rows. */
-export function listDeadLetters(db: Connection, filter: DeadLetterFilter): StoredDeadLetter[] {
+/** Letters in id order that pass the filter; damaged rows go to `onBad` instead. One short read per page of rows. */
+export function listDeadLetters(
+  db: Connection,
+  filter: DeadLetterFilter,
+  onBad: (id: number) => void,
+): StoredDeadLetter[] {
   const page = db.prepare('SELECT id, head, body FROM dead_letter WHERE id > ? ORDER BY id LIMIT 64');
   const limit = filter.limit ?? 100;
   const found: StoredDeadLetter[] = [];
@@ -50,7 +54,10 @@ export function listDeadLetters(db: Connection, filter: DeadLetterFilter): Store
     const rows = page.all(after) as Row[];
     for (const row of rows) {
       const letter = decodeDeadLetterRow(row);
-      if (letter === null) continue;
+      if (letter === null) {
+        onBad(row.id);
+        continue;
+      }
       if (filter.reason !== undefined && letter.reason !== filter.reason) continue;
       if (filter.source !== undefined && letter.source !== filter.source) continue;
       if (found.length >= limit) return found;
@@ -108,12 +115,18 @@ export class DeadLetterTable {
   }
 
   remove(id: number): boolean {
+    return this.takeOut(id) !== undefined;
+  }
+
+  /** Removes a row, whatever it holds, and returns it. */
+  takeOut(id: number): { readonly head: unknown; readonly body: unknown } | undefined {
     const row = this.#one.get(id) as Row | undefined;
-    if (row === undefined) return false;
+    if (row === undefined) return undefined;
     this.#remove.run(id);
     this.count -= 1;
-    this.bytes -= row.head.length + row.body.length;
-    return true;
+    // A damaged row need not hold blobs any more.
+    this.bytes -= (row.head?.length ?? 0) + (row.body?.length ?? 0);
+    return row;
   }
 
   /** Drops the oldest until at most `maxBytes` are held; returns how many went. */

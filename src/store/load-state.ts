@@ -29,7 +29,7 @@ export interface LoadInput {
   /** Rows of an older, damaged file are still being brought back: points may be missing for now. */
   readonly salvaging: boolean;
   readonly logger: Logger;
-  keepDamaged(origin: string, key: string | number, body: Uint8Array): void;
+  keepDamaged(origin: string, key: string | number, ...columns: readonly unknown[]): void;
 }
 
 export interface LoadedState {
@@ -53,12 +53,7 @@ export function loadState(input: LoadInput): LoadedState {
   input.db.transaction(() => {
     for (const id of badHeads) {
       const row = input.outbox.quarantine(state, id);
-      if (row)
-        input.keepDamaged(
-          'outbox',
-          id,
-          Buffer.concat([row.head ?? Buffer.alloc(0), row.body ?? Buffer.alloc(0)]),
-        );
+      if (row) input.keepDamaged('outbox', id, row.head, row.body);
     }
     for (const sink of gone) {
       input.ledger.remove(`sink/${sink.name}`);

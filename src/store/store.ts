@@ -116,7 +116,7 @@ export class Store implements MetricSource, OutboxReader {
     const loaded = loadState({
       ...{ db, journal, ledger, outbox, sinks: options.sinks, logger: options.logger },
       salvaging: this.#salvager !== null,
-      keepDamaged: (origin, key, body) => this.#damaged.keep(origin, key, body),
+      keepDamaged: (origin, key, ...columns) => this.#damaged.keep(origin, key, ...columns),
     });
     this.#writer.begin(loaded.state);
     this.#writer.ballast.take(options.config.minFreeBytes);
@@ -248,8 +248,7 @@ export class Store implements MetricSource, OutboxReader {
     this.#writer.writeApart((draft) => {
       for (const id of ids) {
         const row = this.#writer.outbox.quarantine(draft, id);
-        if (row)
-          this.#damaged.keep('outbox', id, Buffer.concat([row.head ?? Buffer.of(), row.body ?? Buffer.of()]));
+        if (row) this.#damaged.keep('outbox', id, row.head, row.body);
       }
     });
   }
@@ -298,9 +297,21 @@ export class Store implements MetricSource, OutboxReader {
     throw new GatewayError('MW_INTERNAL', `the store does not know the sink ${name}`);
   }
 
-  /** Dead letters in id order. */
+  /** Dead letters in id order; damaged ones are left out, kept aside and counted in `recovery`. */
   deadLetters(filter: DeadLetterFilter = {}): StoredDeadLetter[] {
-    return listDeadLetters(this.#db, filter);
+    const damaged: number[] = [];
+    const letters = this.#writer.transactions.read(() =>
+      listDeadLetters(this.#db, filter, (id) => damaged.push(id)),
+    );
+    if (damaged.length === 0) return letters;
+    this.recovery.lostRows += damaged.length;
+    this.#writer.writeApart(() => {
+      for (const id of damaged) {
+        const row = this.#writer.deadLetters.takeOut(id);
+        if (row) this.#damaged.keep('dead_letter', id, row.head, row.body);
+      }
+    });
+    return letters;
   }
 
   /** @returns how many were there */
