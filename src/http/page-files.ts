@@ -13,7 +13,9 @@ export interface PageFile {
 
 const FILES: Readonly<Record<string, string>> = {
   'index.html': 'text/html; charset=utf-8',
+  'theme.css': 'text/css; charset=utf-8',
   'page.css': 'text/css; charset=utf-8',
+  'card.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',
   'app.js': 'text/javascript; charset=utf-8',
   'card.js': 'text/javascript; charset=utf-8',

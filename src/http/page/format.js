@@ -70,7 +70,7 @@ export function clockText(ms) {
   const time = new Date(ms);
   const today = new Date().toDateString() === time.toDateString();
   const clock = time.toLocaleTimeString([], { hour12: false });
-  return today ? clock : `${time.toLocaleDateString()} ${clock}`;
+  return today ? clock : `${time.toLocaleDateString([], { day: 'numeric', month: 'short' })} ${clock}`;
 }
 
 /** How often a healthy machine shows something this odd: `1 healthy window in 2 000 looks like this`. */
