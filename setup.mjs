@@ -6,7 +6,7 @@
  * Plain JavaScript without packages, and old enough in its syntax for a Node that is too old to be told so.
  */
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
@@ -24,6 +24,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const NODE_MINIMUM = [20, 19];
+const HEARTBEAT_MS = 20_000;
 const INSTALL_STAMP = join(ROOT, 'node_modules', '.millwright-install');
 const BUILD_STAMP = join(ROOT, 'dist', '.millwright-build');
 /** Files of the page, served as they are. */
@@ -62,25 +63,25 @@ function installKey() {
   return `${createHash('sha256').update(lock).digest('hex')} abi ${modules} ${process.platform}-${process.arch}\n`;
 }
 
-/** What the user's own npm configuration says, '' where it says nothing. */
-function npmSetting(name) {
-  const { stdout } = spawnSync('npm', ['config', 'get', name], {
+/** One line of npm's answer, '' where it has none. */
+function askNpm(args) {
+  const { stdout } = spawnSync('npm', args, {
     cwd: ROOT,
     encoding: 'utf8',
     shell: process.platform === 'win32',
   });
-  const value = (stdout ?? '').trim();
-  return value === 'undefined' || value === 'null' ? '' : value;
+  const answer = (stdout ?? '').trim();
+  return answer === 'undefined' || answer === 'null' ? '' : answer;
 }
 
 function installEnvironment() {
-  const env = { ...process.env };
   // The package holds the CPU runtime already; its install script would fetch GPU libraries from elsewhere.
-  env.ONNXRUNTIME_NODE_INSTALL = 'skip';
-  env.npm_config_onnxruntime_node_install = 'skip';
+  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
+  // npm 10 hands settings to scripts by this name; npm 11 warns about it, and runs no script it was not told to trust.
+  if (Number.parseInt(askNpm(['--version']), 10) < 11) env.npm_config_onnxruntime_node_install = 'skip';
   // Where no prebuilt SQLite binding can be downloaded it is compiled, and the headers may lie beside this Node.
   const prefix = dirname(dirname(process.execPath));
-  if (existsSync(join(prefix, 'include', 'node', 'node.h')) && npmSetting('nodedir') === '') {
+  if (existsSync(join(prefix, 'include', 'node', 'node.h')) && askNpm(['config', 'get', 'nodedir']) === '') {
     env.npm_config_nodedir = prefix;
   }
   return env;
@@ -91,13 +92,28 @@ function missingBuildTools() {
   return wanted.filter((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined);
 }
 
+/** Resolves with npm's exit code, or the error that kept it from starting. A line now and then shows that it lives. */
 function runNpm(args, env) {
-  // npm is a script on Windows; elsewhere it is started directly.
-  return spawnSync('npm', args, {
-    cwd: ROOT,
-    env,
-    stdio: ['ignore', 2, 2],
-    shell: process.platform === 'win32',
+  return new Promise((resolve) => {
+    const startedAt = Date.now();
+    // npm is a script on Windows; elsewhere it is started directly.
+    const child = spawn('npm', args, {
+      cwd: ROOT,
+      env,
+      stdio: ['ignore', 2, 2],
+      shell: process.platform === 'win32',
+    });
+    const heartbeat = setInterval(() => {
+      say(
+        `still at it, ${Math.round((Date.now() - startedAt) / 1000)} s (compiling SQLite takes the longest)`,
+      );
+    }, HEARTBEAT_MS);
+    const done = (result) => {
+      clearInterval(heartbeat);
+      resolve(result);
+    };
+    child.on('error', (error) => done({ status: null, error }));
+    child.on('exit', (status) => done({ status }));
   });
 }
 
@@ -128,19 +144,19 @@ function loads(name) {
   }
 }
 
-function install() {
+async function install() {
   const key = installKey();
   if (readOrEmpty(INSTALL_STAMP) === key) return;
   if (adoptInstalled(key)) return;
-  say('installing packages (npm ci), once; a minute or two on a small device ...');
+  say('installing packages (npm ci), once; some minutes on a small device ...');
   const env = installEnvironment();
-  const result = runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=notice'], env);
+  const result = await runNpm(['ci', '--no-audit', '--no-fund', '--loglevel=notice'], env);
   if (result.status !== 0) failInstall(result);
   let problem = loads('better-sqlite3');
   if (problem !== null) {
     // npm 11 leaves out install scripts that it was not told to trust; this one is needed.
     say('building the SQLite binding ...');
-    runNpm(['rebuild', 'better-sqlite3', '--foreground-scripts'], env);
+    await runNpm(['rebuild', 'better-sqlite3', '--foreground-scripts'], env);
     problem = loads('better-sqlite3');
   }
   if (problem !== null) {
@@ -231,5 +247,5 @@ function build() {
 }
 
 checkNode();
-install();
+await install();
 build();
