@@ -11,6 +11,7 @@ import { readConfiguration } from './configuration.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { wholeNumber } from './recording-options.ts';
 import { formatBytes, formatTable, note, openLineSink, printJson, printLine } from './terminal/output.ts';
+import { excerpt, formatAge, printable } from './terminal/safe-text.ts';
 
 interface ListOptions extends GlobalOptions {
   readonly limit: number;
@@ -131,7 +132,13 @@ function stats(store: ReadOnlyStore, options: GlobalOptions): void {
           account.evicted,
           account.quarantined,
         ];
-        return [sink, String(waiting), formatBytes(bytes), age(oldestMs), ...counts.map(String)];
+        return [
+          sink,
+          String(waiting),
+          formatBytes(bytes),
+          formatAge(oldestMs, Date.now()),
+          ...counts.map(String),
+        ];
       }),
     ),
   );
@@ -142,16 +149,6 @@ function stats(store: ReadOnlyStore, options: GlobalOptions): void {
   );
   for (const [reason, count] of reasons) printLine(`dead letters: ${count} ${reason}`);
   if (reasons.size === 0) printLine('dead letters: none');
-}
-
-function age(oldestMs: number | null): string {
-  if (oldestMs === null) return '-';
-  const seconds = Math.max(0, Math.round((Date.now() - oldestMs) / 1000));
-  return seconds < 120
-    ? `${seconds} s`
-    : seconds < 7200
-      ? `${Math.round(seconds / 60)} min`
-      : `${Math.round(seconds / 3600)} h`;
 }
 
 function list(store: ReadOnlyStore, options: ListOptions): void {
@@ -201,25 +198,6 @@ function deadLetters(store: ReadOnlyStore, options: LetterOptions): void {
     printLine(`    ${printable(detail)}`);
     printLine(`    ${payload.length} bytes: ${excerpt(payload)}`);
   }
-}
-
-const EXCERPT_BYTES = 160;
-
-/** Bytes as text where they are text, else as hex: a payload must not command the terminal. */
-function excerpt(payload: Uint8Array): string {
-  const head = Buffer.from(payload.subarray(0, EXCERPT_BYTES));
-  const text = head.toString('utf8');
-  const isText = !text.includes('\ufffd');
-  const more = payload.length > EXCERPT_BYTES ? ' ...' : '';
-  return `${isText ? printable(text) : head.subarray(0, EXCERPT_BYTES / 4).toString('hex')}${more}`;
-}
-
-/** Control characters escaped, C1 and direction marks included. */
-function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
-    (c) => `\\u${c.codePointAt(0)!.toString(16).padStart(4, '0')}`,
-  );
 }
 
 async function exportPoints(store: ReadOnlyStore, options: ExportOptions): Promise<void> {

@@ -1,11 +1,9 @@
 /** `millwright replay`: recordings enter, their messages leave over MQTT as the sensors would have sent them. */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { GlobalOptions } from './global-options.ts';
 import { messageEncoder } from './publishing/message-encoding.ts';
-import { Pacer } from './publishing/pacer.ts';
-import type { Publisher } from './publishing/publisher.ts';
+import { ReplayRun } from './publishing/replay-run.ts';
 import {
   addRecordingOptions,
   arrange,
@@ -17,10 +15,9 @@ import {
   type Timeline,
   wholeNumber,
 } from './recording-options.ts';
-import { mergeByTime, type PlacedRecording } from './recordings/merge.ts';
+import type { PlacedRecording } from './recordings/merge.ts';
 import type { RecordingFormat } from './recordings/open.ts';
 import { note, printJson } from './terminal/output.ts';
-import { Progress } from './terminal/progress.ts';
 
 interface ReplayOptions extends GlobalOptions, RecordingOptions {
   readonly url: string;
@@ -41,8 +38,6 @@ const DEFAULT_TOPICS: Record<RecordingFormat, string> = {
   cwru: 'rig/{machine}/{channel}',
   csv: 'plant/{machine}/row',
 };
-const STOP_GRACE_MS = 2000;
-const LONGEST_SLEEP_MS = 200;
 
 export function configure(command: Command): void {
   addRecordingOptions(
@@ -117,7 +112,8 @@ async function replay(paths: readonly string[], options: ReplayOptions): Promise
     giveUpMs: options.giveUp * 1000,
   });
   await publisher.connect();
-  const run = new ReplayRun(placed, encode, publisher, options);
+  const limit = options.limit ?? Number.POSITIVE_INFINITY;
+  const run = new ReplayRun({ placed, encode, publisher, speed: options.speed, limit });
   const interrupt = () => run.stop();
   process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
   try {
@@ -145,127 +141,4 @@ function placeInTime(timeline: Timeline, start: string | undefined): PlacedRecor
   if (start === 'recorded') return asRecorded(timeline.placed, endsNow);
   if (start === 'now') return shift(timeline.placed, now);
   return shift(timeline.placed, start === undefined ? endsNow : parseStart(start));
-}
-
-interface ReplaySummary {
-  readonly messages: number;
-  readonly acknowledged: number;
-  readonly resent: number;
-  readonly reconnects: number;
-  readonly machines: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly messagesPerSecond: number;
-  readonly ackLatencyMs: { readonly p50: number; readonly p99: number; readonly max: number };
-  readonly firstEventMs: number | null;
-  readonly lastEventMs: number | null;
-  readonly interrupted: boolean;
-}
-
-/** One pass over the timeline. */
-class ReplayRun {
-  readonly #placed: readonly PlacedRecording[];
-  readonly #encode: ReturnType<typeof messageEncoder>;
-  readonly #publisher: Publisher;
-  readonly #options: ReplayOptions;
-  readonly #startedAtMs = performance.now();
-  #stopped = false;
-  #endedAtMs = 0;
-  #bytes = 0;
-  #firstEventMs: number | null = null;
-  #lastEventMs: number | null = null;
-
-  constructor(
-    placed: readonly PlacedRecording[],
-    encode: ReturnType<typeof messageEncoder>,
-    publisher: Publisher,
-    options: ReplayOptions,
-  ) {
-    this.#placed = placed;
-    this.#encode = encode;
-    this.#publisher = publisher;
-    this.#options = options;
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#publisher.interrupt();
-  }
-
-  /** @throws GatewayError MW_INGEST_EXTERNAL when the broker stays away */
-  async play(): Promise<void> {
-    const total = this.#total();
-    const progress = new Progress(total);
-    const timer = setInterval(() => {
-      const { acknowledged, inFlight } = this.#publisher.counts;
-      progress.update(acknowledged, `${inFlight} in flight`);
-    }, 200);
-    try {
-      await this.#sendAll(total);
-      await this.#settle();
-    } finally {
-      clearInterval(timer);
-      progress.clear();
-      this.#endedAtMs = performance.now();
-    }
-  }
-
-  summary(): ReplaySummary {
-    const { published, acknowledged, resent, reconnects } = this.#publisher.counts;
-    const seconds = (this.#endedAtMs - this.#startedAtMs) / 1000;
-    const latency = (q: number) => Math.round(this.#publisher.latencyQuantile(q) * 1000) / 1000;
-    return {
-      messages: published,
-      acknowledged,
-      resent,
-      reconnects,
-      machines: new Set(this.#placed.map(({ recording }) => recording.machine)).size,
-      bytes: this.#bytes,
-      seconds: Math.round(seconds * 1000) / 1000,
-      messagesPerSecond: Math.round(acknowledged / seconds),
-      ackLatencyMs: { p50: latency(0.5), p99: latency(0.99), max: latency(1) },
-      firstEventMs: this.#firstEventMs,
-      lastEventMs: this.#lastEventMs,
-      interrupted: this.#stopped,
-    };
-  }
-
-  #total(): number {
-    const messages = this.#placed.reduce((sum, { recording }) => sum + recording.messageCount, 0);
-    return Math.min(messages, this.#options.limit ?? messages);
-  }
-
-  async #sendAll(limit: number): Promise<void> {
-    const pacer = new Pacer(this.#options.speed);
-    let taken = 0;
-    for (const { machine, timeMs, message } of mergeByTime(this.#placed)) {
-      if (this.#stopped || taken >= limit) return;
-      await this.#moment(pacer, timeMs);
-      if (this.#stopped) return;
-      for (const outgoing of this.#encode(machine, timeMs, message)) {
-        this.#bytes += outgoing.payload.length;
-        const room = this.#publisher.publish(outgoing);
-        if (room !== null) await room;
-      }
-      taken += 1;
-      this.#firstEventMs ??= timeMs;
-      this.#lastEventMs = timeMs;
-    }
-  }
-
-  /** Long waits are cut into slices, so that an interrupt is heard. */
-  async #moment(pacer: Pacer, timeMs: number): Promise<void> {
-    for (;;) {
-      const waitMs = pacer.waitMs(timeMs, performance.now());
-      if (waitMs === 0 || this.#stopped) return;
-      await sleep(Math.min(waitMs, LONGEST_SLEEP_MS));
-    }
-  }
-
-  /** After an interrupt the acknowledgements on the way get a moment, not for ever. */
-  async #settle(): Promise<void> {
-    if (!this.#stopped) await this.#publisher.drained();
-    if (this.#publisher.counts.inFlight === 0) return;
-    await Promise.race([this.#publisher.drained(), sleep(STOP_GRACE_MS)]);
-  }
 }
