@@ -41,6 +41,10 @@ const events = (verdicts: readonly HealthVerdict[]) =>
     ]),
   );
 
+/** A verdict as text, its state bytes included. */
+const told = ({ health, alarms, state }: HealthVerdict) =>
+  JSON.stringify([health, alarms, state && new TextDecoder().decode(state.value ?? undefined)]);
+
 describe('an anomaly', () => {
   const p = [NORMAL, ANOMALOUS, ANOMALOUS, NORMAL, ANOMALOUS, NORMAL, NORMAL, NORMAL, NORMAL, NORMAL, NORMAL];
 
@@ -316,6 +320,7 @@ describe('state', () => {
       (i: number) => commissioning(i, 0.5),
     );
     const runs = fc.array(fc.record({ kind: kinds, restart: fc.boolean() }), { maxLength: 40 });
+    const both = machineClass({ models: RUL_CLASS.models, health: RUL_CLASS.health });
     const rules = fc.record({
       raiseCount: fc.integer({ min: 1, max: 3 }),
       raiseOutOf: fc.integer({ min: 3, max: 6 }),
@@ -323,20 +328,20 @@ describe('state', () => {
     });
     fc.assert(
       fc.property(runs, rules, (run, rule) => {
-        const health = { ...RUL_CLASS.health, ...rule };
-        const config = machineClass({ models: RUL_CLASS.models, health });
+        const config = { ...both, health: { ...both.health, ...rule } };
         const steady = monitorOf(config);
         let restarted = monitorOf(config);
         let stored: Uint8Array | null = null;
-        run.forEach(({ kind, restart }, i) => {
+        const verdicts = run.map(({ kind, restart }, i) => {
           if (restart) {
             restarted = monitorOf(config);
             if (stored) restarted.restore('pump-1', stored);
           }
           const verdict = restarted.assess(kind(i));
-          expect(verdict).toEqual(steady.assess(kind(i)));
           stored = verdict.state?.value ?? stored;
+          return told(verdict);
         });
+        expect(verdicts).toEqual(run.map(({ kind }, i) => told(steady.assess(kind(i)))));
       }),
       { numRuns: 1000 },
     );
