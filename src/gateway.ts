@@ -7,9 +7,12 @@ import type { Config } from './config/schema.ts';
 import { describeError, type GatewayError } from './errors.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import type { GatewayHealth, GatewayStatus } from './http/status.ts';
-import { createEmbeddedSource } from './ingest/embedded-source.ts';
-import { createExternalSource } from './ingest/external-source.ts';
-import type { IngestContext, IngestSource } from './ingest/source.ts';
+import {
+  createEmbeddedSource,
+  createExternalSource,
+  type IngestContext,
+  type IngestSource,
+} from './ingest/source.ts';
 import { TopicRouter } from './ingest/topic-router.ts';
 import { PipelineHost } from './runtime/pipeline-host.ts';
 import { createRing, RingWriter } from './runtime/record-ring.ts';

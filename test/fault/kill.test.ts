@@ -115,7 +115,9 @@ describe('SIGKILL under QoS 1 load', () => {
       cleanups.push(() => gateway.kill());
       const sent: Sent[] = [];
       const publishers = startPublishers(gateway.mqttPort, sent);
-      cleanups.push(() => publishers.forEach((publisher) => publisher.abandon()));
+      cleanups.push(() => {
+        for (const publisher of publishers) publisher.abandon();
+      });
       for (let kill = 0; kill < KILLS; kill += 1) {
         await new Promise((r) => setTimeout(r, 30 + Math.random() * 600));
         await gateway.kill();
@@ -179,7 +181,9 @@ describe('SIGKILL under QoS 1 load', () => {
     cleanups.push(() => void child.kill('SIGKILL'));
     const sent: Sent[] = [];
     const publishers = startPublishers(port, sent);
-    cleanups.push(() => publishers.forEach((publisher) => publisher.abandon()));
+    cleanups.push(() => {
+      for (const publisher of publishers) publisher.abandon();
+    });
     for (let kill = 0; kill < 8; kill += 1) {
       await new Promise((r) => setTimeout(r, 600 + Math.random() * 400));
       const exited = once(child, 'exit');

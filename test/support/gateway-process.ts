@@ -70,7 +70,11 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   }
   config['http'] = { ...config['http'], host: '127.0.0.1', port: httpPort };
   const configPath = join(options.dataDir, '..', `gateway-${httpPort}.yaml`);
-  writeFileSync(configPath, stringify({ ...config, dataDir: options.dataDir, modelsDir: join(REPOSITORY, 'models') }));
+  writeFileSync(
+    configPath,
+    stringify({ ...config, dataDir: options.dataDir, modelsDir: join(REPOSITORY, 'models') }),
+    { mode: 0o600 },
+  );
   const command = [...(options.wrapper ?? []), process.execPath, MILLWRIGHT, 'run', '--config', configPath];
   const child = spawn(command[0]!, command.slice(1), {
     cwd: REPOSITORY,

@@ -16,7 +16,10 @@ let waiting = [];
 setInterval(() => {
   const batch = waiting;
   waiting = [];
-  if (batch.length > 0) database.transaction(() => batch.forEach((m) => insert.run(m.topic, m.payload)))();
+  if (batch.length === 0) return;
+  database.transaction(() => {
+    for (const { topic, payload } of batch) insert.run(topic, payload);
+  })();
 }, 50);
 const broker = await Aedes.createBroker();
 broker.on('publish', (packet, client) => {

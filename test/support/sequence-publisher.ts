@@ -60,7 +60,8 @@ export class SequencePublisher {
     this.#exhausted = true;
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`${this.#options.clientId}: ${this.#pending.size} messages never acknowledged`)),
+        () =>
+          reject(new Error(`${this.#options.clientId}: ${this.#pending.size} messages never acknowledged`)),
         withinMs,
       );
       this.#onDone = () => {
