@@ -1,0 +1,256 @@
+/** A subscriber at the plant's own MQTT 3.1.1 or 5 broker as a source; the broker keeps what is not yet durable here. */
+
+import { readFileSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { IClientOptions, IConnackPacket, MqttClient } from 'mqtt';
+import type { IngestConfig } from '../config/schema.ts';
+import { describeError, GatewayError } from '../errors.ts';
+import type { MetricSample } from '../telemetry/metrics.ts';
+import { ExternalStream } from './external-stream.ts';
+import { IngestCore } from './ingest-core.ts';
+import { reconnectDelayMs } from './reconnect-delay.ts';
+import type { IngestContext, IngestSource } from './source.ts';
+
+const SETTLE_MS = 2000;
+const CONNECT_TIMEOUT_MS = 15_000;
+const DEFAULT_PORTS = { plain: 1883, tls: 8883 } as const;
+/** A granted QoS from here on is a refusal. */
+const SUBACK_FAILURE = 0x80;
+
+interface BrokerAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+export class ExternalSource implements IngestSource {
+  readonly address: string;
+  readonly #config: IngestConfig;
+  readonly #context: IngestContext;
+  readonly #core: IngestCore;
+  readonly #topicFilters: readonly string[];
+  readonly #broker: BrokerAddress;
+  #makeClient: ((options: IClientOptions) => MqttClient) | null = null;
+  #client: MqttClient | null = null;
+  #stream: ExternalStream | null = null;
+  #retry: NodeJS.Timeout | null = null;
+  #failures = 0;
+  #connectedBefore = false;
+  #stopping = false;
+  /** Empty while connected and subscribed. */
+  #reason = 'not started';
+
+  /** @throws GatewayError MW_CONFIG_INVALID */
+  constructor(config: IngestConfig, context: IngestContext, topicFilters: readonly string[]) {
+    this.#config = config;
+    this.#context = context;
+    this.#topicFilters = topicFilters;
+    this.#broker = brokerAddress(config.external.url);
+    const { host, port, tls } = this.#broker;
+    this.address = `${tls ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    this.#core = new IngestCore(config, context);
+  }
+
+  /** Returns once connecting has begun: the broker may come up after the gateway. @throws GatewayError MW_INGEST_EXTERNAL */
+  async start(): Promise<void> {
+    const { default: mqtt } = await import('mqtt');
+    const openSocket = this.#socketOpener();
+    this.#makeClient = (options) => new mqtt.MqttClient(() => this.#openStream(openSocket()), options);
+    this.#connect();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#stream?.stopReading();
+    await this.#core.settle(SETTLE_MS);
+    const client = this.#client;
+    if (client === null) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, SETTLE_MS);
+      client.end(!client.connected, {}, () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    this.#stream?.destroy();
+  }
+
+  onCommitted(position: number): void {
+    this.#core.acknowledger.onCommitted(position);
+    this.#stream?.committed();
+  }
+
+  get connections(): number {
+    return this.#reason === '' ? 1 : 0;
+  }
+
+  get health(): { ok: boolean; reason: string } {
+    return { ok: this.#reason === '', reason: this.#reason };
+  }
+
+  get acknowledgedMessages(): number {
+    return this.#core.counters.acknowledged;
+  }
+
+  get pendingAcks(): number {
+    return this.#core.acknowledger.pending;
+  }
+
+  get ackLatencyP99Ms(): number | null {
+    return this.#core.ackLatencyP99Ms;
+  }
+
+  metrics(): MetricSample[] {
+    return this.#core.metrics(this.connections);
+  }
+
+  /** A fresh client each time: no state of the old connection can hold up the new one. */
+  #connect(): void {
+    this.#retry = null;
+    this.#reason = `connecting to ${this.address}`;
+    const client = this.#makeClient!(this.#options());
+    this.#client = client;
+    client.on('connect', (connack) => this.#connected(client, connack));
+    client.on('error', (error) => this.#failed(describeError(error)));
+    client.on('close', () => this.#lost(client));
+  }
+
+  #options(): IClientOptions {
+    const { clientId, protocolVersion, keepaliveS, sessionExpiryS, receiveMaximum, username, password } =
+      this.#config.external;
+    return {
+      protocolId: 'MQTT',
+      protocolVersion,
+      clientId,
+      clean: false,
+      keepalive: keepaliveS,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      // We reconnect ourselves, with jitter.
+      reconnectPeriod: 0,
+      resubscribe: false,
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(protocolVersion === 5
+        ? {
+            properties: {
+              sessionExpiryInterval: sessionExpiryS,
+              receiveMaximum,
+              // Tells the broker not to send what we would only keep as a dead letter.
+              maximumPacketSize: this.#config.limits.maxPacketBytes,
+            },
+          }
+        : {}),
+    };
+  }
+
+  #openStream(socket: Socket): ExternalStream {
+    const { protocolVersion } = this.#config.external;
+    const { acceptor, acknowledger, counters } = this.#core;
+    const stream = new ExternalStream(socket, {
+      acceptor,
+      acknowledger,
+      counters,
+      protocolVersion,
+      maxPacketBytes: this.#config.limits.maxPacketBytes,
+      position: () => this.#context.sink.position,
+      now: () => this.#context.now(),
+    });
+    this.#stream = stream;
+    return stream;
+  }
+
+  #socketOpener(): () => Socket {
+    const { host, port, tls } = this.#broker;
+    const { caFile } = this.#config.external;
+    if (!tls) return () => connectTcp({ host, port, noDelay: true });
+    const ca = caFile === undefined ? undefined : readCertificate(caFile);
+    return () => {
+      const socket = connectTls({ host, port, servername: host, ...(ca === undefined ? {} : { ca }) });
+      socket.setNoDelay(true);
+      return socket;
+    };
+  }
+
+  #connected(client: MqttClient, connack: IConnackPacket): void {
+    const { logger } = this.#context;
+    const { sessionPresent } = connack;
+    if (this.#connectedBefore) {
+      this.#core.counters.reconnects += 1;
+      if (!sessionPresent) {
+        this.#core.counters.sessionGaps += 1;
+        logger.warn(
+          { broker: this.address },
+          'the broker forgot our session: messages of the meantime are lost',
+        );
+      }
+    }
+    this.#connectedBefore = true;
+    logger.info({ broker: this.address, sessionPresent }, 'connected to the MQTT broker');
+    // Always, not only for a new session: the templates may have changed since the broker stored it.
+    const subscriptions = Object.fromEntries(
+      this.#topicFilters.map((filter) => [filter, { qos: 1 as const, rh: 1 }]),
+    );
+    client.subscribe(subscriptions, (error, granted) => {
+      if (client !== this.#client || this.#stopping) return;
+      const refused = (granted ?? [])
+        .filter(({ qos }) => (qos as number) >= SUBACK_FAILURE)
+        .map(({ topic }) => topic);
+      if (error === null && refused.length === 0) {
+        this.#reason = '';
+        this.#failures = 0;
+        return;
+      }
+      this.#reason = `the broker refused the subscription to ${refused.join(', ') || describeError(error)}`;
+      logger.error({ broker: this.address, refused }, 'the MQTT broker refused our subscription');
+    });
+  }
+
+  #failed(reason: string): void {
+    this.#reason = `${this.address}: ${reason}`;
+    this.#core.complaints.warn('external', performance.now(), 'no connection to the MQTT broker', () => ({
+      broker: this.address,
+      reason,
+    }));
+  }
+
+  #lost(client: MqttClient): void {
+    if (client !== this.#client || this.#stopping || this.#retry !== null) return;
+    this.#stream?.destroy();
+    if (this.#reason === '' || this.#reason.startsWith('connecting')) this.#failed('connection closed');
+    const { reconnectMinMs, reconnectMaxMs } = this.#config.external;
+    const delayMs = reconnectDelayMs(this.#failures, reconnectMinMs, reconnectMaxMs, Math.random());
+    this.#failures += 1;
+    this.#retry = setTimeout(() => this.#connect(), delayMs);
+  }
+}
+
+/** @throws GatewayError MW_CONFIG_INVALID */
+function brokerAddress(text: string): BrokerAddress {
+  const url = new URL(text);
+  const scheme = url.protocol.slice(0, -1);
+  if (scheme === 'ws' || scheme === 'wss') {
+    throw new GatewayError(
+      'MW_CONFIG_INVALID',
+      `ingest.external.url ${scheme}://: MQTT over WebSocket is not supported`,
+      {
+        hint: "use the broker's TCP listener, mqtt:// or mqtts://",
+      },
+    );
+  }
+  const tls = scheme === 'mqtts' || scheme === 'ssl';
+  const port = url.port === '' ? (tls ? DEFAULT_PORTS.tls : DEFAULT_PORTS.plain) : Number(url.port);
+  return { host: url.hostname.replace(/^\[|\]$/g, ''), port, tls };
+}
+
+/** @throws GatewayError MW_INGEST_EXTERNAL */
+function readCertificate(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    throw new GatewayError('MW_INGEST_EXTERNAL', `ingest.external.caFile ${file}: ${describeError(cause)}`, {
+      cause,
+    });
+  }
+}

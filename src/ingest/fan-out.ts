@@ -1,0 +1,135 @@
+/** Ingest messages enter, those that a local subscriber wants leave through aedes. */
+
+import type { Aedes, Client, PublishPacket } from 'aedes';
+import type { IngestCounters } from './ingest-counters.ts';
+import { topicMatches } from './topic-filter.ts';
+import type { Route } from './topic-router.ts';
+
+/** Messages on their way to local subscribers; beyond, they miss some: ingest never waits for a subscriber. */
+const MAX_UNDER_WAY = 1000;
+
+const MAX_RETAINED_TOPICS = 10_000;
+const MAX_RETAINED_BYTES = 16_777_216;
+
+/** Bounds what the broker keeps as retained messages, which aedes holds in memory. */
+export class RetainedBudget {
+  readonly #sizes = new Map<string, number>();
+  #bytes = 0;
+
+  /** True if a message may be retained; an empty one gives its topic's share back. [MQTT-3.3.1-10] */
+  admit(topic: string, bytes: number): boolean {
+    const before = this.#sizes.get(topic);
+    if (bytes === 0) {
+      this.#sizes.delete(topic);
+      this.#bytes -= before ?? 0;
+      return true;
+    }
+    const size = topic.length + bytes;
+    if (before === undefined && this.#sizes.size >= MAX_RETAINED_TOPICS) return false;
+    if (this.#bytes - (before ?? 0) + size > MAX_RETAINED_BYTES) return false;
+    this.#sizes.set(topic, size);
+    this.#bytes += size - (before ?? 0);
+    return true;
+  }
+}
+
+/** Follows the subscriptions of the broker. */
+export class FanOut {
+  readonly #counters: IngestCounters;
+  /** Client id -> filters. A persistent session keeps them while its client is away. */
+  readonly #sessions = new Map<string, Set<string>>();
+  readonly retained = new RetainedBudget();
+  readonly #verdicts = new WeakMap<Route, { generation: number; wanted: boolean }>();
+  #generation = 0;
+  #underWay = 0;
+  #broker: Aedes | null = null;
+
+  constructor(counters: IngestCounters) {
+    this.#counters = counters;
+  }
+
+  /** Sessions that hold subscriptions, those of clients that are away included. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  hasSession(clientId: string): boolean {
+    return this.#sessions.has(clientId);
+  }
+
+  /** Filters the client's session holds. */
+  filters(clientId: string): number {
+    return this.#sessions.get(clientId)?.size ?? 0;
+  }
+
+  follow(broker: Aedes): void {
+    this.#broker = broker;
+    // A clean session ends what an earlier one of the same id had subscribed to.
+    broker.on('client', (client) => {
+      if (client.clean) this.#forget(client.id);
+    });
+    broker.on('clientDisconnect', (client) => {
+      if (client.clean) this.#forget(client.id);
+    });
+    broker.on('subscribe', (subscriptions, client) => {
+      for (const { topic, qos } of subscriptions) if ((qos as number) <= 2) this.#subscribed(topic, client);
+    });
+    broker.on('unsubscribe', (topics, client) => {
+      const filters = this.#sessions.get(client.id);
+      for (const topic of topics) filters?.delete(topic);
+      if (filters?.size === 0) this.#sessions.delete(client.id);
+      this.#generation += 1;
+    });
+  }
+
+  /** Remembered per route until somebody subscribes or leaves. */
+  isWanted(route: Route): boolean {
+    if (this.#sessions.size === 0) return false;
+    let verdict = this.#verdicts.get(route);
+    if (verdict === undefined || verdict.generation !== this.#generation) {
+      verdict = { generation: this.#generation, wanted: this.#matches(route.topic) };
+      this.#verdicts.set(route, verdict);
+    }
+    return verdict.wanted;
+  }
+
+  /** The payload is copied. */
+  publish(topic: string, payload: Buffer, qos: 0 | 1, retain: boolean): void {
+    if (this.#broker === null) return;
+    if (this.#underWay >= MAX_UNDER_WAY) {
+      this.#counters.fanOutDropped += 1;
+      return;
+    }
+    this.#underWay += 1;
+    const kept = retain && this.retained.admit(topic, payload.length);
+    const packet: PublishPacket = {
+      cmd: 'publish',
+      topic,
+      payload: Buffer.from(payload),
+      qos,
+      retain: kept,
+      dup: false,
+    };
+    this.#broker.publish(packet, () => {
+      this.#underWay -= 1;
+    });
+  }
+
+  #subscribed(filter: string, client: Client): void {
+    const filters = this.#sessions.get(client.id);
+    if (filters === undefined) this.#sessions.set(client.id, new Set([filter]));
+    else filters.add(filter);
+    this.#generation += 1;
+  }
+
+  #forget(clientId: string): void {
+    if (this.#sessions.delete(clientId)) this.#generation += 1;
+  }
+
+  #matches(topic: string): boolean {
+    for (const filters of this.#sessions.values()) {
+      for (const filter of filters) if (topicMatches(filter, topic)) return true;
+    }
+    return false;
+  }
+}

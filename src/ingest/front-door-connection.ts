@@ -1,0 +1,332 @@
+/**
+ * One client of the embedded broker: bytes from its socket enter; ingest messages go down the fast lane, every other
+ * packet goes to aedes, within the limits of the configuration.
+ *
+ * Invariants: nothing is read between CONNECT and CONNACK; nothing is read while a bound is reached, and the bytes
+ * kept meanwhile are at most one read and one packet.
+ */
+
+import type { Socket } from 'node:net';
+import type { IngestLimits } from '../config/schema.ts';
+import type { AccessRights } from './access-control.ts';
+import { BrokerStream } from './broker-stream.ts';
+import type { Complaints } from './complaints.ts';
+import type { FanOut } from './fan-out.ts';
+import type { RefusalLimit } from './ingest-counters.ts';
+import { PacketType, publishFields, readConnect, readPublish, refusingConnack } from './mqtt-packets.ts';
+import { type FramerState, PacketFramer } from './packet-framer.ts';
+import { type LaneContext, PublishLane } from './publish-lane.ts';
+import { RateBudget } from './rate-budget.ts';
+import type { Route } from './topic-router.ts';
+
+/** Why a connection is not read; any number of these at once. */
+const Hold = {
+  /** CONNECT is with aedes, CONNACK has not been sent. */
+  CONNACK: 1,
+  /** The ring is full. */
+  ROOM: 2,
+  /** Too many messages wait for the commit. */
+  UNACKED: 4,
+  /** Faster than its rate. */
+  RATE: 8,
+  /** aedes has enough to read. */
+  BROKER: 16,
+  /** The client does not read what we send. */
+  UNREAD: 32,
+  STOPPING: 64,
+} as const;
+
+/** Unsent bytes at which a client counts as not reading. */
+const MAX_UNSENT_BYTES = 65_536;
+/** A closing connection may flush its last packet this long. */
+const LINGER_MS = 1000;
+/** MQTT 3.1.1 §3.1.2.10: the server allows one and a half times the keep alive. */
+const KEEP_ALIVE_GRACE = 1.5;
+const RETURN_CODE = { VERSION: 1, IDENTIFIER: 2 } as const;
+const MQTT5_UNSUPPORTED_VERSION = 0x84;
+
+/** What the door shares with its connections. */
+export interface DoorContext extends LaneContext {
+  readonly limits: IngestLimits;
+  readonly complaints: Complaints;
+  readonly fanOut: FanOut;
+  /** Wall clock, ms. */
+  now(): number;
+  /** Gives the stream to aedes. */
+  openBroker(stream: BrokerStream, connection: FrontDoorConnection): void;
+  onReady(connection: FrontDoorConnection): void;
+  onClosed(connection: FrontDoorConnection): void;
+}
+
+export class FrontDoorConnection {
+  readonly address: string;
+  readonly lane: PublishLane;
+  readonly #context: DoorContext;
+  readonly #socket: Socket;
+  readonly #framer: PacketFramer;
+  readonly #budget: RateBudget;
+  readonly #openedMs: number;
+  #stream: BrokerStream | null = null;
+  #rights: AccessRights | null = null;
+  #stage: 'connect' | 'connack' | 'ready' | 'closed' = 'connect';
+  readonly #fields = publishFields();
+  #wasReady = false;
+  #hold = 0;
+  #keepAliveMs = 0;
+  #heardMs: number;
+  #nowMs = 0;
+  #unreadSinceMs = 0;
+  #preAuthBytes = 0;
+
+  constructor(socket: Socket, address: string, context: DoorContext) {
+    const { limits } = context;
+    this.address = address;
+    this.#socket = socket;
+    this.#context = context;
+    this.#openedMs = performance.now();
+    this.#heardMs = this.#openedMs;
+    this.lane = new PublishLane(context, (acks) => this.#send(acks));
+    this.#framer = new PacketFramer(limits.maxPreAuthBytes, (buffer, at, bodyAt, end) =>
+      this.#packet(buffer, at, bodyAt, end),
+    );
+    this.#budget = new RateBudget(limits.maxMessagesPerSecondPerConnection, this.#openedMs);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => this.#received(chunk));
+    socket.on('drain', () => this.#drained());
+    socket.on('end', () => this.#stream?.push(null));
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#closed());
+  }
+
+  /** True from CONNACK on, also after the end. */
+  get wasReady(): boolean {
+    return this.#wasReady;
+  }
+
+  /** aedes asked who this is. */
+  authenticated(rights: AccessRights): void {
+    this.#rights = rights;
+  }
+
+  /** aedes accepted the client: its CONNACK is on the way. */
+  accepted(): void {
+    if (this.#stage !== 'connack') return;
+    this.#stage = 'ready';
+    this.#wasReady = true;
+    this.#framer.maxPacketBytes = this.#context.limits.maxPacketBytes;
+    this.#context.onReady(this);
+    this.#release(Hold.CONNACK);
+  }
+
+  /** A commit made room in the ring and among the messages that wait. */
+  committed(): void {
+    const { maxUnackedPerConnection } = this.#context.limits;
+    const held =
+      this.#hold & (this.lane.pending < maxUnackedPerConnection ? Hold.ROOM | Hold.UNACKED : Hold.ROOM);
+    if (held !== 0) this.#release(held);
+  }
+
+  /** Enforces what time brings about: connect timeout, keep alive, a client that does not read. Call every second. */
+  sweep(nowMs: number): void {
+    const { limits } = this.#context;
+    if (this.#stage === 'connect' || this.#stage === 'connack') {
+      if (nowMs - this.#openedMs > limits.connectTimeoutMs) this.refuse('connect_timeout');
+      return;
+    }
+    if ((this.#hold & Hold.UNREAD) !== 0) {
+      if (nowMs - this.#unreadSinceMs > limits.subscriberDrainTimeoutMs) this.refuse('stalled');
+      return;
+    }
+    if ((this.#hold & Hold.ROOM) !== 0) this.#release(Hold.ROOM);
+    // Who is not read cannot be heard.
+    if (this.#hold !== 0) this.#heardMs = nowMs;
+    else if (this.#keepAliveMs > 0 && nowMs - this.#heardMs > this.#keepAliveMs) this.refuse('keep_alive');
+  }
+
+  /** Reads nothing more; acknowledgements still go out. */
+  stopReading(): void {
+    this.#holdBack(Hold.STOPPING);
+  }
+
+  /** Ends the connection because of a limit or a broken protocol. @param farewell last packet for the client */
+  refuse(limit: RefusalLimit, farewell?: Buffer): void {
+    if (this.#stage === 'closed') return;
+    this.#context.counters.refused[limit] += 1;
+    this.#context.complaints.warn(
+      limit,
+      performance.now(),
+      'connection ended by a limit of the front door',
+      () => ({
+        address: this.address,
+        username: this.#rights?.username ?? '',
+      }),
+    );
+    if (farewell !== undefined) this.#socket.write(farewell);
+    this.close();
+  }
+
+  /** Sends what is under way, then closes. */
+  close(): void {
+    if (this.#stage === 'closed') return;
+    this.#socket.destroySoon();
+    const linger = setTimeout(() => this.#socket.destroy(), LINGER_MS);
+    linger.unref();
+    this.#socket.once('close', () => clearTimeout(linger));
+    this.#closed();
+  }
+
+  #received(chunk: Buffer): void {
+    if (this.#stage === 'closed') return;
+    this.#heardMs = performance.now();
+    this.#nowMs = this.#context.now();
+    if (this.#stage === 'connect') {
+      this.#preAuthBytes += chunk.length;
+      if (chunk[0]! >> 4 !== PacketType.CONNECT && this.#framer.heldBytes === 0) {
+        this.refuse('protocol');
+        return;
+      }
+    }
+    this.#budget.refill(this.#heardMs);
+    this.#framed(this.#framer.push(chunk));
+    if (this.#stage === 'connect' && this.#preAuthBytes > this.#context.limits.maxPreAuthBytes) {
+      this.refuse('pre_auth_bytes');
+    }
+  }
+
+  #framed(state: FramerState): void {
+    if (this.#stage === 'closed') return;
+    if (state === 'oversize') this.refuse(this.#stage === 'ready' ? 'packet_bytes' : 'pre_auth_bytes');
+    else if (state === 'malformed') this.refuse('protocol');
+    else this.lane.flush();
+  }
+
+  #packet(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
+    if (this.#hold !== 0 || this.#stage === 'closed') return false;
+    if (this.#stage === 'connect') return this.#connect(buffer, at, bodyAt, end);
+    if (buffer[at]! >> 4 !== PacketType.PUBLISH) return this.#toBroker(buffer, at, end);
+    return this.#publish(buffer, at, bodyAt, end);
+  }
+
+  #connect(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
+    const connect = readConnect(buffer, bodyAt, end);
+    if (connect === null) this.refuse('protocol');
+    else if (connect.protocolLevel !== 3 && connect.protocolLevel !== 4) {
+      const code = connect.protocolLevel >= 5 ? MQTT5_UNSUPPORTED_VERSION : RETURN_CODE.VERSION;
+      this.refuse('protocol', refusingConnack(connect.protocolLevel, code));
+    } else if (connect.clientIdBytes === 0 && !connect.clean) {
+      // [MQTT-3.1.3-8], which aedes does not check.
+      this.refuse('protocol', refusingConnack(connect.protocolLevel, RETURN_CODE.IDENTIFIER));
+    } else {
+      const packet = Buffer.from(buffer.subarray(at, end));
+      this.#keepAliveMs = connect.keepAliveS * 1000 * KEEP_ALIVE_GRACE;
+      // aedes never sees the messages of the fast lane, so it must not be the one who counts the silence.
+      packet.writeUInt16BE(0, connect.keepAliveAt - at);
+      this.#stage = 'connack';
+      this.#openStream().deliver(packet);
+      this.#holdBack(Hold.CONNACK);
+      return true;
+    }
+    return false;
+  }
+
+  #openStream(): BrokerStream {
+    const stream = new BrokerStream(this.#socket, () => this.#release(Hold.BROKER));
+    stream.on('close', () => this.close());
+    this.#stream = stream;
+    this.#context.openBroker(stream, this);
+    return stream;
+  }
+
+  #publish(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
+    const { limits, acceptor } = this.#context;
+    const fields = this.#fields;
+    if (!readPublish(buffer, at, bodyAt, end, 4, fields)) {
+      this.refuse('protocol');
+      return false;
+    }
+    if (fields.topicTo - fields.topicFrom > limits.maxTopicBytes) {
+      this.refuse('topic_bytes');
+      return false;
+    }
+    if (!this.#budget.take()) return this.#pace();
+    const route = acceptor.router.routeOf(buffer.toString('latin1', fields.topicFrom, fields.topicTo));
+    if (route === null || fields.qos === 2 || !this.#rights!.mayPublish(route.topic)) {
+      return this.#toBroker(buffer, at, end);
+    }
+    if (fields.qos === 1 && this.lane.pending >= limits.maxUnackedPerConnection) {
+      return this.#refuseForNow(Hold.UNACKED);
+    }
+    const outcome = this.lane.take(route, buffer, fields, this.#heardMs, this.#nowMs);
+    if (outcome === 'no_room') return this.#refuseForNow(Hold.ROOM);
+    if (outcome !== 'shed') this.#fanOut(route, buffer);
+    return true;
+  }
+
+  /** Local subscribers and the retained store live in aedes. */
+  #fanOut(route: Route, buffer: Buffer): void {
+    const { fanOut } = this.#context;
+    const { retain, qos, payloadFrom, payloadTo } = this.#fields;
+    if (!retain && !fanOut.isWanted(route)) return;
+    fanOut.publish(route.topic, buffer.subarray(payloadFrom, payloadTo), qos === 0 ? 0 : 1, retain);
+  }
+
+  #toBroker(buffer: Buffer, at: number, end: number): boolean {
+    if (!this.#stream!.deliver(buffer.subarray(at, end))) this.#holdBack(Hold.BROKER);
+    return true;
+  }
+
+  #pace(): boolean {
+    const timer = setTimeout(() => this.#paceEnded(), Math.max(1, this.#budget.waitMs));
+    timer.unref();
+    return this.#refuseForNow(Hold.RATE);
+  }
+
+  #paceEnded(): void {
+    this.#budget.refill(performance.now());
+    this.#release(Hold.RATE);
+  }
+
+  #refuseForNow(reason: number): false {
+    this.#holdBack(reason);
+    return false;
+  }
+
+  #holdBack(reason: number): void {
+    if (this.#hold === 0) {
+      this.#socket.pause();
+      if (reason !== Hold.CONNACK) this.#context.counters.pauses += 1;
+    }
+    this.#hold |= reason;
+  }
+
+  #release(reasons: number): void {
+    if ((this.#hold & reasons) === 0 || this.#stage === 'closed') return;
+    this.#hold &= ~reasons;
+    if (this.#hold !== 0) return;
+    this.#nowMs = this.#context.now();
+    this.#heardMs = performance.now();
+    this.#framed(this.#framer.resume());
+    if (this.#hold === 0 && !this.#socket.destroyed) this.#socket.resume();
+  }
+
+  #send(acks: Buffer): void {
+    if (this.#socket.writableEnded || this.#socket.destroyed) return;
+    this.#socket.write(acks);
+    if (this.#socket.writableLength > MAX_UNSENT_BYTES && (this.#hold & Hold.UNREAD) === 0) {
+      this.#unreadSinceMs = performance.now();
+      this.#holdBack(Hold.UNREAD);
+    }
+  }
+
+  #drained(): void {
+    this.#release(Hold.UNREAD);
+  }
+
+  #closed(): void {
+    if (this.#stage === 'closed') return;
+    this.#stage = 'closed';
+    this.lane.close();
+    this.#stream?.destroy();
+    this.#context.onClosed(this);
+  }
+}

@@ -1,0 +1,136 @@
+/** The few MQTT packets the front door reads and writes itself: bytes of one packet enter, its fields leave. */
+
+export const PacketType = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4 } as const;
+
+/** `PUBACK` of MQTT 3.1.1, and of MQTT 5 with reason "success": two bytes of header, two of packet id. */
+export const PUBACK_BYTES = 4;
+
+/** Where the parts of a PUBLISH lie; one instance is reused, so that reading one allocates nothing. */
+export interface PublishFields {
+  qos: number;
+  retain: boolean;
+  dup: boolean;
+  topicFrom: number;
+  topicTo: number;
+  /** 0 for QoS 0. */
+  packetId: number;
+  payloadFrom: number;
+  payloadTo: number;
+}
+
+/** A fresh, empty PublishFields. */
+export function publishFields(): PublishFields {
+  return {
+    qos: 0,
+    retain: false,
+    dup: false,
+    topicFrom: 0,
+    topicTo: 0,
+    packetId: 0,
+    payloadFrom: 0,
+    payloadTo: 0,
+  };
+}
+
+/**
+ * Reads the PUBLISH at [at, end) into `out`; false if it breaks the protocol (lengths that do not fit, QoS 3,
+ * packet id 0). MQTT 5 properties are skipped.
+ * Source: MQTT 3.1.1 §3.3, MQTT 5 §3.3.2.
+ */
+export function readPublish(
+  buffer: Buffer,
+  at: number,
+  bodyAt: number,
+  end: number,
+  protocolVersion: 4 | 5,
+  out: PublishFields,
+): boolean {
+  const flags = buffer[at]!;
+  out.qos = (flags >> 1) & 3;
+  out.retain = (flags & 1) === 1;
+  out.dup = (flags & 8) === 8;
+  if (out.qos === 3 || bodyAt + 2 > end) return false;
+  out.topicFrom = bodyAt + 2;
+  out.topicTo = out.topicFrom + (buffer[bodyAt]! << 8) + buffer[bodyAt + 1]!;
+  let next = out.topicTo;
+  out.packetId = 0;
+  if (out.qos > 0) {
+    if (next + 2 > end) return false;
+    out.packetId = (buffer[next]! << 8) + buffer[next + 1]!;
+    // [MQTT-2.3.1-1]
+    if (out.packetId === 0) return false;
+    next += 2;
+  }
+  if (protocolVersion === 5) {
+    next = afterProperties(buffer, next, end);
+    if (next < 0) return false;
+  }
+  out.payloadFrom = next;
+  out.payloadTo = end;
+  return next <= end;
+}
+
+/** Offset behind a properties section, or -1 where its length is broken. */
+function afterProperties(buffer: Buffer, at: number, end: number): number {
+  let length = 0;
+  let unit = 1;
+  for (let i = at; i < at + 4; i++) {
+    if (i >= end) return -1;
+    const byte = buffer[i]!;
+    length += (byte & 0x7f) * unit;
+    if (byte < 0x80) return i + 1 + length;
+    unit *= 128;
+  }
+  return -1;
+}
+
+/** What the front door needs to know of a CONNECT. */
+export interface ConnectFields {
+  /** 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5; without the bridge bit. */
+  readonly protocolLevel: number;
+  readonly clean: boolean;
+  readonly keepAliveS: number;
+  readonly clientIdBytes: number;
+  /** Offset of the keep-alive field. */
+  readonly keepAliveAt: number;
+}
+
+/** Bit 7 of the protocol level marks a bridge (mosquitto and others set it). */
+const BRIDGE_BIT = 0x80;
+const CLEAN_BIT = 0x02;
+
+/** Reads the CONNECT body at [bodyAt, end); null if it breaks the protocol. Source: MQTT 3.1.1 §3.1. */
+export function readConnect(buffer: Buffer, bodyAt: number, end: number): ConnectFields | null {
+  if (bodyAt + 2 > end) return null;
+  const nameTo = bodyAt + 2 + buffer.readUInt16BE(bodyAt);
+  if (nameTo + 4 > end) return null;
+  const name = buffer.toString('latin1', bodyAt + 2, nameTo);
+  if (name !== 'MQTT' && name !== 'MQIsdp') return null;
+  const protocolLevel = buffer[nameTo]! & ~BRIDGE_BIT;
+  const keepAliveAt = nameTo + 2;
+  // What follows has another shape in MQTT 5, and is not needed to refuse it.
+  const clientIdAt = keepAliveAt + 2;
+  if (protocolLevel < 5 && clientIdAt + 2 > end) return null;
+  return {
+    protocolLevel,
+    clean: (buffer[nameTo + 1]! & CLEAN_BIT) !== 0,
+    keepAliveS: buffer.readUInt16BE(keepAliveAt),
+    clientIdBytes: protocolLevel < 5 ? buffer.readUInt16BE(clientIdAt) : 0,
+    keepAliveAt,
+  };
+}
+
+/** CONNACK with a refusing return code, in the form the client's protocol version reads. */
+export function refusingConnack(protocolLevel: number, returnCode: number): Buffer {
+  // MQTT 5 §3.2.2: flags, reason code, and an empty properties section.
+  if (protocolLevel >= 5) return Buffer.from([PacketType.CONNACK << 4, 3, 0, returnCode, 0]);
+  return Buffer.from([PacketType.CONNACK << 4, 2, 0, returnCode]);
+}
+
+/** Writes a PUBACK at `at`. */
+export function writePuback(buffer: Buffer, at: number, packetId: number): void {
+  buffer[at] = PacketType.PUBACK << 4;
+  buffer[at + 1] = 2;
+  buffer[at + 2] = packetId >> 8;
+  buffer[at + 3] = packetId & 0xff;
+}
