@@ -28,7 +28,8 @@ export function encodeRow(row: Float64Array): Uint8Array {
 /** Null if the length is not that of a row. */
 export function decodeRow(bytes: Uint8Array): Float64Array | null {
   if (bytes.length % 8 !== 0) return null;
-  return new Float64Array(bytes.slice().buffer);
+  // Copied, since the bytes of a row need not start at a multiple of eight.
+  return new Float64Array(new Uint8Array(bytes).buffer);
 }
 
 /** JSON bytes, for the small lists. */

@@ -23,6 +23,8 @@ export interface FittedBaseline {
 
 /** A feature whose halves differ by more than this many standard deviations was not yet stationary. */
 const STATIONARITY_GATE = 0.6;
+/** With few windows the halves of a stationary feature differ by chance, with standard error 2/sqrt(n): allow three. */
+const CHANCE_STANDARD_ERRORS = 3;
 /** A feature undefined in more than this share of the windows is not watched. */
 const MAX_MISSING = 0.05;
 const TRIM = 0.01;
@@ -76,7 +78,8 @@ function watchedFeatures(rows: readonly Float64Array[], p: number): number[] {
     const half = values.length >> 1;
     const shift = Math.abs(mean(values.slice(half)) - mean(values.slice(0, half)));
     const floor = 1e-9 * Math.max(Math.abs(mean(values)), 1e-300);
-    if (sd > floor && shift <= STATIONARITY_GATE * sd) watched.push(j);
+    const byChance = (CHANCE_STANDARD_ERRORS * 2) / Math.sqrt(values.length);
+    if (sd > floor && shift <= Math.max(STATIONARITY_GATE, byChance) * sd) watched.push(j);
   }
   return watched;
 }
@@ -90,10 +93,10 @@ function fitParameters(rows: readonly Float64Array[]): Parameters | null {
     const values = column(rows, j);
     const middle = median(values);
     const mad = MAD_TO_SD * median(values.map((value) => Math.abs(value - middle)));
-    const sd = standardDeviation(values);
+    const sd = standardDeviation(withoutExtremes(values));
     center[j] = middle;
     // A feature that mostly repeats one value has no median deviation; its standard deviation still says something.
-    scale[j] = mad > 0.1 * sd ? mad : sd > 0 ? sd : 1;
+    scale[j] = mad > 0.1 * sd ? mad : sd > 0 ? sd : standardDeviation(values) || 1;
   }
   const standardised = trimmed(rows.map((row) => standardise(row, center, scale)));
   const precision = invertPositiveDefinite(shrunkCovariance(standardised, p).matrix, p);
@@ -128,6 +131,12 @@ function trimmed(rows: readonly Float64Array[]): readonly Float64Array[] {
   const norms = rows.map((row) => row.reduce((sum, z) => sum + z * z, 0));
   const limit = [...norms].sort((a, b) => a - b)[rows.length - 1 - drop]!;
   return rows.filter((_, i) => norms[i]! <= limit);
+}
+
+/** Without the outer one percent on either side. */
+function withoutExtremes(values: readonly number[]): readonly number[] {
+  const drop = Math.ceil(TRIM * values.length);
+  return values.length < 20 ? values : [...values].sort((a, b) => a - b).slice(drop, -drop);
 }
 
 function column(rows: readonly Float64Array[], j: number): number[] {

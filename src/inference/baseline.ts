@@ -210,7 +210,9 @@ export class Baseline {
   #changed(groups: readonly FeatureGroup[]): boolean {
     if (
       groups.length === this.#knownGroups.length &&
-      groups.every((g, i) => g.specs === this.#knownGroups[i]!.specs)
+      groups.every(
+        (g, i) => g.specs === this.#knownGroups[i]!.specs && g.channel === this.#knownGroups[i]!.channel,
+      )
     )
       return false;
     this.#knownGroups = groups;

@@ -20,10 +20,19 @@ const MIN_TAIL = 5;
 /** Smallest probability stated: beyond it, the model of the tail is not the weakest assumption any more. */
 const MIN_P = 1e-12;
 
+/** A window this many typical excesses into the tail was no healthy window: probability exp(-20) if it were. */
+const SPOILED_EXCESSES = 20;
+/** Share of the windows that may be set aside as spoiled. */
+const MAX_SPOILED = 0.01;
+
 /**
- * @param scores held-out scores of healthy windows in time order, finite, at least two
+ * Up to one percent of the scores are set aside if they lie absurdly far out (a sensor that dropped out for a moment
+ * during commissioning): they would otherwise make every later fault look normal. Anything less extreme counts.
+ *
+ * @param heldOut scores of healthy windows in time order by parameters that have not seen them, finite, at least two
  */
-export function calibrateScores(scores: readonly number[]): ScoreCalibration {
+export function calibrateScores(heldOut: readonly number[]): ScoreCalibration {
+  const scores = withoutSpoiled(heldOut);
   const n = scores.length;
   const effectiveCount = Math.max(1, n * independence(scores));
   const ascending = Float64Array.from(scores).sort();
@@ -82,6 +91,19 @@ export function independence(values: readonly number[]): number {
   if (variance === 0) return 1;
   const r = Math.min(0.99, Math.max(0, covariance / variance));
   return (1 - r) / (1 + r);
+}
+
+function withoutSpoiled(scores: readonly number[]): readonly number[] {
+  const ascending = Float64Array.from(scores).sort();
+  const n = ascending.length;
+  const tailSize = Math.max(MIN_TAIL, Math.ceil(n * TAIL_SHARE));
+  if (n <= 2 * tailSize) return scores;
+  const start = ascending[n - 1 - tailSize]!;
+  // Half of the excesses lie below mean x ln 2, whatever the largest few are.
+  const typical = (ascending[n - 1 - (tailSize >> 1)]! - start) / Math.LN2;
+  const limit = start + SPOILED_EXCESSES * typical;
+  const spoiled = ascending.reduce((count, score) => count + (score > limit ? 1 : 0), 0);
+  return spoiled <= MAX_SPOILED * n ? scores.filter((score) => score <= limit) : scores;
 }
 
 function empirical(atLeast: number, n: number): number {
