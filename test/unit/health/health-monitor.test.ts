@@ -172,6 +172,13 @@ describe('remaining life', () => {
     );
   });
 
+  it('comes first in the advice when it is the more severe finding', () => {
+    const monitor = monitorOf(machineClass({ models: RUL_CLASS.models, health: RUL_CLASS.health }));
+    assessAll(monitor, life(25, 25));
+    const { health } = monitor.assess({ ...prognosed(2, 25), anomaly: scored(2, ANOMALOUS).anomaly });
+    expect(health.advice).toMatch(/^Maintain now: .*; Watch the outer race/);
+  });
+
   it('tells a lower severity as the newest event of the condition', () => {
     const verdicts = assessAll(monitorOf(machineClass(RUL_CLASS)), life(25, 25, 25, 55, 55, 55, 55, 55));
     expect(events(verdicts)).toEqual([
@@ -223,6 +230,7 @@ describe('a window without judgement', () => {
     const held = ['healthy', 'healthy', 'healthy', 'healthy', 'healthy'];
     expect(states(verdicts)).toEqual([...held, 'unknown', 'unknown', 'healthy']);
     expect(verdicts[6]!.health.advice).toBe('No judgement: the model is not available');
+    expect(verdicts[6]!.state).toBeNull();
     expect(events(verdicts)).toEqual([]);
   });
 
@@ -380,6 +388,17 @@ describe('a change of configuration', () => {
         message: 'the configuration no longer judges it; was active 8 min',
       },
     ]);
+  });
+
+  it('that takes the limits of remaining life away ends the warning they raised', () => {
+    const before = assessAll(
+      monitorOf(machineClass(RUL_CLASS)),
+      [0, 1, 2].map((i) => prognosed(i, 55)),
+    );
+    const monitor = monitorOf(machineClass({ ...RUL_CLASS, health: {} }));
+    monitor.restore('pump-1', before[2]!.state!.value!);
+    const { alarms } = monitor.assess(prognosed(3, 55));
+    expect(alarms).toMatchObject([{ condition: 'rul', transition: 'cleared', severity: 'warning' }]);
   });
 
   it('that moves the machine to another class ends its alarms under the class that raised them', () => {
