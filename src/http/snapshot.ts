@@ -62,12 +62,34 @@ export function renderBody(status: GatewayStatus, view: object): JsonBody {
   };
 }
 
-/** The machine with at most `limit` feature rows: those that explain its score first, then in their own order. */
+/** What a person asks of a channel first, best first; the rest of the id may follow (`velocity_rms.10_1000`). */
+const HEADLINES = ['velocity_rms', 'rms', 'mean', 'last'];
+
+/**
+ * The machine with at most `limit` feature rows: those that explain a warning or an alarm, then one headline per
+ * channel, then the others in their own order. While the machine is healthy its contributions mean nothing and
+ * would only make the rows jump.
+ */
 export function withFeatureLimit(machine: MachineStatus, limit: number): MachineStatus {
   if (machine.features.length <= limit) return machine;
-  const explaining = new Set(machine.anomaly?.contributions.map((contribution) => contribution.featureId));
-  const first: FeatureRow[] = [];
-  const rest: FeatureRow[] = [];
-  for (const row of machine.features) (explaining.has(row.id) ? first : rest).push(row);
-  return { ...machine, features: [...first, ...rest].slice(0, limit) };
+  const isTroubled = machine.state === 'alarm' || machine.state === 'warning';
+  const explaining = new Set(isTroubled ? machine.anomaly?.contributions.map((c) => c.featureId) : []);
+  const headlines = headlineIds(machine.features);
+  const rank = ({ id }: FeatureRow): number => (explaining.has(id) ? 0 : headlines.has(id) ? 1 : 2);
+  // The sort is stable: within a rank the rows keep their order.
+  const rows = [...machine.features].sort((a, b) => rank(a) - rank(b)).slice(0, limit);
+  return { ...machine, features: rows };
+}
+
+/** The first id of each channel in the order of HEADLINES. */
+function headlineIds(rows: readonly FeatureRow[]): Set<string> {
+  const best = new Map<string, { readonly id: string; readonly rank: number }>();
+  for (const { id } of rows) {
+    const rank = HEADLINES.findIndex((name) => id.endsWith(`.${name}`) || id.includes(`.${name}.`));
+    if (rank === -1) continue;
+    const channel = id.slice(0, id.lastIndexOf(`.${HEADLINES[rank]}`));
+    const known = best.get(channel);
+    if (known === undefined || rank < known.rank) best.set(channel, { id, rank });
+  }
+  return new Set([...best.values()].map(({ id }) => id));
 }

@@ -67,8 +67,30 @@ describe('withFeatureLimit', () => {
     anomaly: { ...machineStatus(AT).anomaly!, contributions: [{ featureId: 'd', z: 9, share: 1 }] },
   });
 
-  it('puts what explains the score first', () => {
-    expect(withFeatureLimit(machine, 2).features.map((row) => row.id)).toEqual(['d', 'a']);
+  it('puts what explains an alarm first', () => {
+    const troubled = { ...machine, state: 'alarm' } as const;
+    expect(withFeatureLimit(troubled, 2).features.map((row) => row.id)).toEqual(['d', 'a']);
+  });
+
+  it('does not let the contributions of a healthy machine move its rows', () => {
+    expect(withFeatureLimit(machine, 2).features.map((row) => row.id)).toEqual(['a', 'b']);
+  });
+
+  it('shows the headline of every channel before the rest', () => {
+    const ids = [
+      'vib.mean',
+      'vib.rms',
+      'vib.velocity_rms.10_1000',
+      'a.b.std',
+      'a.b.mean',
+      'a.b.last',
+      'run_hours',
+    ];
+    const features = ids.map((id) => ({ id, unit: '1', value: 1 }));
+    const shown = (limit: number): string[] =>
+      withFeatureLimit({ ...machine, features }, limit).features.map((row) => row.id);
+    expect(shown(2)).toEqual(['vib.velocity_rms.10_1000', 'a.b.mean']);
+    expect(shown(4)).toEqual(['vib.velocity_rms.10_1000', 'a.b.mean', 'vib.mean', 'vib.rms']);
   });
 
   it('leaves a short list as it is', () => {
