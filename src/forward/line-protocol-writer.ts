@@ -1,4 +1,9 @@
-/** Lines -> one POST to /write of InfluxDB 1.8 or VictoriaMetrics. */
+/**
+ * Lines -> one POST to /write of InfluxDB 1.8 or VictoriaMetrics.
+ *
+ * VictoriaMetrics answers 204 whatever the lines are and leaves out what it cannot store: string fields, and lines
+ * with a quote in a field name.
+ */
 
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
