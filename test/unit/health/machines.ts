@@ -2,6 +2,7 @@
 
 import { configSchema, type MachineClassConfig } from '../../../src/config/schema.ts';
 import type { Assessment, ModelIdentity, Prognosis } from '../../../src/domain/assessment.ts';
+import { HealthMonitor, type HealthVerdict } from '../../../src/health/health-monitor.ts';
 
 export const HOP_MS = 60_000;
 
@@ -79,3 +80,33 @@ export function prognosed(i: number, rul: number, fields: Partial<Prognosis> = {
   };
   return window(i, { prognosis });
 }
+
+/** Far beyond any limit of these tests. */
+export const ANOMALOUS = 1e-7;
+/** What a healthy machine shows. */
+export const NORMAL = 0.3;
+
+/** Judged by remaining life alone. */
+export const RUL_CLASS = {
+  baseline: { enabled: false },
+  models: [{ name: 'turbofan-rul' }],
+  health: { rulWarning: 50, rulAlarm: 20 },
+};
+
+/** A monitor of the one class `pump`. */
+export function monitorOf(config: MachineClassConfig = machineClass()): HealthMonitor {
+  return new HealthMonitor({ pump: config });
+}
+
+/** One verdict per assessment, in order. */
+export function assessAll(monitor: HealthMonitor, assessments: readonly Assessment[]): HealthVerdict[] {
+  return assessments.map((assessment) => monitor.assess(assessment));
+}
+
+/** One window per p-value. */
+export function windows(...pValues: number[]): Assessment[] {
+  return pValues.map((p, i) => scored(i, p));
+}
+
+/** State after each window. */
+export const states = (verdicts: readonly HealthVerdict[]) => verdicts.map(({ health }) => health.state);
