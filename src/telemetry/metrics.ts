@@ -15,23 +15,56 @@ export const METRICS = {
   // ingest
   millwright_ingest_messages_total: { type: 'counter', help: 'PUBLISH packets taken, by result' },
   millwright_ingest_connections: { type: 'gauge', help: 'Open MQTT connections' },
-  millwright_ingest_volatile_messages_total: { type: 'counter', help: 'Accepted messages acknowledged on receipt (durability: memory)' },
+  millwright_ingest_volatile_messages_total: {
+    type: 'counter',
+    help: 'Accepted messages acknowledged on receipt (durability: memory)',
+  },
   millwright_ingest_payload_bytes_total: { type: 'counter', help: 'Payload bytes of messages taken' },
   millwright_ingest_samples_total: { type: 'counter', help: 'Samples written to the pipeline' },
   millwright_ingest_acknowledged_total: { type: 'counter', help: 'QoS 1 messages acknowledged' },
   millwright_ingest_pending_acks: { type: 'gauge', help: 'QoS 1 messages received and not yet durable' },
-  millwright_ingest_ack_latency_seconds: { type: 'histogram', help: 'From receiving a QoS 1 message to writing its PUBACK' },
-  millwright_ingest_forced_commits_total: { type: 'counter', help: 'Commits asked for because a sender waited' },
+  millwright_ingest_ack_latency_seconds: {
+    type: 'histogram',
+    help: 'From receiving a QoS 1 message to writing its PUBACK',
+  },
+  millwright_ingest_forced_commits_total: {
+    type: 'counter',
+    help: 'Commits asked for because a sender waited',
+  },
   millwright_ingest_dead_letters_total: { type: 'counter', help: 'Messages kept as dead letters, by reason' },
-  millwright_ingest_sequence_total: { type: 'counter', help: 'Sequence numbers missing, repeated or late, and senders that began anew' },
+  millwright_ingest_sequence_total: {
+    type: 'counter',
+    help: 'Sequence numbers missing, repeated or late, and senders that began anew',
+  },
   millwright_ingest_channels: { type: 'gauge', help: 'Distinct machine and channel pairs known' },
-  millwright_ingest_clock_offset_seconds: { type: 'gauge', help: 'Largest median of arrival minus event time over all machines' },
-  millwright_ingest_clock_skewed_machines: { type: 'gauge', help: 'Machines whose clock is more than 2 s off' },
-  millwright_ingest_refused_total: { type: 'counter', help: 'Connections turned away or ended, by the limit they met' },
-  millwright_ingest_pauses_total: { type: 'counter', help: 'Times a connection was held back: ring full, unacknowledged cap, rate' },
-  millwright_ingest_fan_out_dropped_total: { type: 'counter', help: 'Messages local subscribers missed because too many were on their way' },
-  millwright_ingest_reconnects_total: { type: 'counter', help: 'Connections to the external broker after the first' },
-  millwright_ingest_session_gaps_total: { type: 'counter', help: 'Reconnects at which the external broker had forgotten our session' },
+  millwright_ingest_clock_offset_seconds: {
+    type: 'gauge',
+    help: 'Largest median of arrival minus event time over all machines',
+  },
+  millwright_ingest_clock_skewed_machines: {
+    type: 'gauge',
+    help: 'Machines whose clock is more than 2 s off',
+  },
+  millwright_ingest_refused_total: {
+    type: 'counter',
+    help: 'Connections turned away or ended, by the limit they met',
+  },
+  millwright_ingest_pauses_total: {
+    type: 'counter',
+    help: 'Times a connection was held back: ring full, unacknowledged cap, rate',
+  },
+  millwright_ingest_fan_out_dropped_total: {
+    type: 'counter',
+    help: 'Messages local subscribers missed because too many were on their way',
+  },
+  millwright_ingest_reconnects_total: {
+    type: 'counter',
+    help: 'Connections to the external broker after the first',
+  },
+  millwright_ingest_session_gaps_total: {
+    type: 'counter',
+    help: 'Reconnects at which the external broker had forgotten our session',
+  },
   // store
   millwright_store_commits_total: { type: 'counter', help: 'Transactions committed' },
   millwright_store_failed_commits_total: { type: 'counter', help: 'Transactions refused or rolled back' },
@@ -39,14 +72,20 @@ export const METRICS = {
   millwright_store_bytes: { type: 'gauge', help: 'Bytes of the database, by part' },
   millwright_store_max_bytes: { type: 'gauge', help: 'Bytes the database may grow to' },
   millwright_store_writable: { type: 'gauge', help: '1 while new data is taken' },
-  millwright_store_salvaging: { type: 'gauge', help: '1 while rows of a damaged file are being brought back' },
+  millwright_store_salvaging: {
+    type: 'gauge',
+    help: '1 while rows of a damaged file are being brought back',
+  },
   millwright_samples_total: { type: 'counter', help: 'Account of samples, by term' },
   millwright_samples_open: { type: 'gauge', help: 'Samples accepted and not yet settled' },
   millwright_points_total: { type: 'counter', help: 'Account of points, by sink and term' },
   millwright_outbox_points: { type: 'gauge', help: 'Points a sink has not taken yet' },
   millwright_outbox_bytes: { type: 'gauge', help: 'Bytes of batches a sink has not taken yet' },
   millwright_dead_letters_total: { type: 'counter', help: 'Messages kept because they could not be used' },
-  millwright_dead_letters_dropped_total: { type: 'counter', help: 'Dead letters that gave way to newer ones' },
+  millwright_dead_letters_dropped_total: {
+    type: 'counter',
+    help: 'Dead letters that gave way to newer ones',
+  },
   millwright_dead_letters: { type: 'gauge', help: 'Dead letters held' },
   // telemetry
   millwright_build_info: {
@@ -74,13 +113,22 @@ export const METRICS = {
   // forward
   millwright_forward_points_total: { type: 'counter', help: 'Points settled, by sink and outcome' },
   millwright_forward_requests_total: { type: 'counter', help: 'Write requests, by sink' },
-  millwright_forward_retries_total: { type: 'counter', help: 'Write requests that have to be repeated, by sink' },
+  millwright_forward_retries_total: {
+    type: 'counter',
+    help: 'Write requests that have to be repeated, by sink',
+  },
   millwright_forward_request_seconds: { type: 'histogram', help: 'Duration of write requests, by sink' },
   millwright_forward_up: { type: 'gauge', help: '1 while the sink takes points' },
-  millwright_forward_held: { type: 'gauge', help: '1 while the sink waits for a person (credentials, bucket, address)' },
+  millwright_forward_held: {
+    type: 'gauge',
+    help: '1 while the sink waits for a person (credentials, bucket, address)',
+  },
   millwright_forward_backlog_points: { type: 'gauge', help: 'Points that wait for the sink' },
   millwright_forward_backlog_bytes: { type: 'gauge', help: 'Bytes on disk that wait for the sink' },
-  millwright_forward_backlog_age_seconds: { type: 'gauge', help: 'Age of the oldest point that waits for the sink' },
+  millwright_forward_backlog_age_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest point that waits for the sink',
+  },
   millwright_forward_backlog_eta_seconds: {
     type: 'gauge',
     help: 'Estimated time until the backlog is gone; absent while it does not shrink',
@@ -90,8 +138,14 @@ export const METRICS = {
   millwright_inference_runs_total: { type: 'counter', help: 'Batches run' },
   millwright_inference_run_seconds: { type: 'histogram', help: 'Time inside the model per batch' },
   millwright_inference_queue: { type: 'gauge', help: 'Vectors waiting for their models' },
-  millwright_inference_restarts_total: { type: 'counter', help: 'Starts of the inference process after the first' },
-  millwright_assessments_total: { type: 'counter', help: 'Assessments, by reason (scored, commissioning, deadline, ...)' },
+  millwright_inference_restarts_total: {
+    type: 'counter',
+    help: 'Starts of the inference process after the first',
+  },
+  millwright_assessments_total: {
+    type: 'counter',
+    help: 'Assessments, by reason (scored, commissioning, deadline, ...)',
+  },
   millwright_model_ready: { type: 'gauge', help: '1 if the model passed its checks and runs' },
 } as const satisfies Record<string, MetricDefinition>;
 
