@@ -51,6 +51,22 @@ export function faultOf(error: unknown): Fault {
 /** Thrown inside the store where the file is not one of ours any more; never leaves `openStore`. */
 export class CorruptDatabase extends Error {}
 
+/** A database, but of another program. */
+export class ForeignDatabase extends CorruptDatabase {}
+
+/** Looks at the tables without changing a byte. @throws ForeignDatabase where there are some and none is ours */
+export function refuseForeign(path: string): void {
+  const db = openReader(path);
+  try {
+    const names = db.prepare('SELECT name FROM sqlite_schema').pluck().all() as string[];
+    if (names.length > 0 && !names.some((name) => name in TABLES)) {
+      throw new ForeignDatabase('the database belongs to another program');
+    }
+  } finally {
+    db.close();
+  }
+}
+
 /** The file as the one writer. @throws SqliteError */
 export function openWriter(path: string): Connection {
   const db = new Database(path, { timeout: 2000 });

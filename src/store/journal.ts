@@ -7,8 +7,9 @@
  * |--------|--------|--------------------------------------------------------------------------------|
  * | 0      | u32    | CRC-32C over the batch id (f64) and everything from offset 4                   |
  * | 4      | u32    | format, 1                                                                      |
- * | 8      | f64[6] | accepted, windowed, late, duplicate, evicted, quarantined: totals with this row|
- * | 56     | ...    | records (`domain/record.ts`)                                                   |
+ * | 8      | f64[7] | totals with this row: accepted, windowed, late, duplicate, evicted,            |
+ * |        |        | quarantined, volatileAccepted                                                  |
+ * | 64     | ...    | records (`domain/record.ts`)                                                   |
  */
 
 import { RecordKind } from '../domain/record.ts';
@@ -16,7 +17,7 @@ import { crc32c } from './crc32c.ts';
 import type { Connection } from './database.ts';
 import type { SampleTotals } from './ledger-book.ts';
 
-const HEAD_BYTES = 56;
+const HEAD_BYTES = 64;
 const FORMAT = 1;
 
 /** Bytes of a row beside the records. */
@@ -41,8 +42,8 @@ export function crcInRow(id: number, bytes: Uint8Array): number {
 export function encodeBatch(id: number, totals: SampleTotals, records: Uint8Array): Buffer {
   const out = Buffer.allocUnsafe(HEAD_BYTES + records.length);
   out.writeUInt32LE(FORMAT, 4);
-  const { accepted, windowed, late, duplicate, evicted, quarantined } = totals;
-  const numbers = [accepted, windowed, late, duplicate, evicted, quarantined];
+  const { accepted, windowed, late, duplicate, evicted, quarantined, volatileAccepted } = totals;
+  const numbers = [accepted, windowed, late, duplicate, evicted, quarantined, volatileAccepted];
   for (const [i, n] of numbers.entries()) out.writeDoubleLE(n, 8 + 8 * i);
   out.set(records, HEAD_BYTES);
   out.writeUInt32LE(crcInRow(id, out.subarray(4)), 0);
@@ -61,6 +62,7 @@ export function decodeBatch(id: number, body: unknown): { totals: SampleTotals; 
     duplicate: at(3),
     evicted: at(4),
     quarantined: at(5),
+    volatileAccepted: at(6),
   };
   return { totals, records: new Uint8Array(body.subarray(HEAD_BYTES)) };
 }

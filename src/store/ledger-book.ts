@@ -24,12 +24,13 @@ export interface SinkState {
 }
 
 /** Totals that stand in every journal batch. */
-export type SampleTotals = SampleLedger;
+export interface SampleTotals extends SampleLedger {
+  /** Of the accepted, those that are not in the journal (`durability: memory`). */
+  volatileAccepted: number;
+}
 
 export interface LedgerState {
   samples: SampleTotals;
-  /** Samples accepted that are not in the journal (`durability: memory`). */
-  volatileAccepted: number;
   deadLetteredMessages: number;
   /** Dead letters that gave way to newer ones. */
   deadLettersDropped: number;
@@ -43,8 +44,10 @@ export interface LedgerState {
 /** Nothing happened yet. */
 export function emptyLedger(): LedgerState {
   return {
-    samples: { accepted: 0, windowed: 0, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
-    volatileAccepted: 0,
+    samples: {
+      ...{ accepted: 0, windowed: 0, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
+      volatileAccepted: 0,
+    },
     deadLetteredMessages: 0,
     deadLettersDropped: 0,
     nextBatchId: 1,
@@ -116,8 +119,9 @@ export function ledgerFrom(values: ReadonlyMap<TwinKey, unknown>): LedgerRead {
 
 /** The accounts in the words of the domain. */
 export function ledgerOf(state: LedgerState): Ledger {
+  const { volatileAccepted: _inMemory, ...samples } = state.samples;
   return {
-    samples: { ...state.samples, open: expectedOpen(state.samples) },
+    samples: { ...samples, open: expectedOpen(state.samples) },
     points: state.sinks.map((sink) => ({
       sink: sink.name,
       produced: sink.produced,

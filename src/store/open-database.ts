@@ -21,16 +21,20 @@ import {
   CorruptDatabase,
   checkPages,
   checkTables,
+  ForeignDatabase,
   faultOf,
   lockDirectory,
   migrate,
   openWriter,
+  refuseForeign,
   repairHeader,
   schemaVersion,
   sqliteCode,
 } from './database.ts';
 import {
   DATABASE_FILE,
+  hasOurHeader,
+  markSalvaged,
   quarantineFiles,
   readSuspectNote,
   removeSuspectNote,
@@ -75,15 +79,18 @@ export function openDatabase(dataDir: string, nowMs: number, logger: Logger): Op
 
 function openOrReplace(dataDir: string, nowMs: number, logger: Logger): Omit<OpenedDatabase, 'lock'> {
   let reason = unreadableReason(dataDir);
+  let isForeign = false;
   if (reason === null) {
     try {
       return { ...openChecked(dataDir), quarantined: null };
     } catch (error) {
       if (!isDamage(error)) throw error;
       reason = describeError(error);
+      isForeign = error instanceof ForeignDatabase;
     }
   }
   const folder = quarantineFiles(dataDir, nowMs, reason);
+  if (isForeign) markSalvaged(folder, { foreign: true });
   removeSuspectNote(dataDir);
   logger.error({ folder, reason }, 'the database is damaged and was moved aside; starting with an empty one');
   return { ...openChecked(dataDir), quarantined: { folder, reason } };
@@ -102,6 +109,7 @@ function openChecked(dataDir: string): { db: Connection; migratedFrom: number | 
   const path = join(dataDir, DATABASE_FILE);
   const note = readSuspectNote(dataDir);
   const isSmall = !existsSync(path) || statSync(path).size <= CHECK_ALWAYS_BELOW_BYTES;
+  if (existsSync(path) && !hasOurHeader(path)) refuseForeign(path);
   let db = openWriter(path);
   try {
     const version = schemaVersion(db);

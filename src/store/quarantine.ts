@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describeError } from '../errors.ts';
+import { APPLICATION_ID } from './schema.ts';
 
 export const DATABASE_FILE = 'millwright.db';
 const COMPANIONS = [DATABASE_FILE, `${DATABASE_FILE}-wal`, `${DATABASE_FILE}-shm`];
@@ -44,6 +45,18 @@ export function unreadableReason(dataDir: string): string | null {
     closeSync(file);
   }
   return head.equals(HEADER) ? null : 'not a database header';
+}
+
+/** True if the header says that the file is ours; not yet so before the log was first folded back. */
+export function hasOurHeader(path: string): boolean {
+  const id = Buffer.alloc(4);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, id, 0, 4, 68);
+  } finally {
+    closeSync(file);
+  }
+  return id.readUInt32BE(0) === APPLICATION_ID;
 }
 
 /** Moves the database with its companions into `quarantine/<time>` and returns that folder. */

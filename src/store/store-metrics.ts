@@ -17,8 +17,8 @@ const TERM_LABELS = {
 /** Everything the store counts. */
 export function storeMetrics(writer: StoreWriter, salvager: Salvager | null): MetricSample[] {
   const { transactions, budget, state, deadLetters } = writer;
-  const { samples } = state;
-  const sampleTerms = Object.entries(samples).map(
+  const { volatileAccepted, ...terms } = state.samples;
+  const sampleTerms = Object.entries({ ...terms, volatile: volatileAccepted }).map(
     ([term, value]): MetricSample => ({ name: 'millwright_samples_total', labels: { term }, value }),
   );
   return [
@@ -33,7 +33,7 @@ export function storeMetrics(writer: StoreWriter, salvager: Salvager | null): Me
     { name: 'millwright_store_writable', value: transactions.status === 'ok' ? 1 : 0 },
     { name: 'millwright_store_salvaging', value: salvager === null ? 0 : 1 },
     ...sampleTerms,
-    { name: 'millwright_samples_open', value: expectedOpen(samples) },
+    { name: 'millwright_samples_open', value: expectedOpen(state.samples) },
     ...state.sinks.flatMap(sinkMetrics),
     { name: 'millwright_dead_letters_total', value: state.deadLetteredMessages },
     { name: 'millwright_dead_letters_dropped_total', value: state.deadLettersDropped },

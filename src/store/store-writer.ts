@@ -208,7 +208,8 @@ export class StoreWriter {
     draft.samples.late += late;
     draft.samples.duplicate += duplicate;
     draft.samples.evicted += evicted;
-    draft.volatileAccepted += unit.acceptedSamples - (unit.journal === null ? 0 : countSamples(unit.journal));
+    draft.samples.volatileAccepted +=
+      unit.acceptedSamples - (unit.journal === null ? 0 : countSamples(unit.journal));
     draft.deadLetteredMessages += unit.deadLetters.length;
     return draft;
   }

@@ -216,7 +216,7 @@ export class Store implements MetricSource, OutboxReader {
     const missing = expectedOpen(this.#writer.state.samples) - openSamples;
     if (missing <= 0) return missing;
     const isDamage = this.recovery.lostBatches > 0 || this.recovery.quarantined !== null;
-    const explained = isDamage ? missing : Math.min(missing, this.#writer.state.volatileAccepted);
+    const explained = isDamage ? missing : Math.min(missing, this.#writer.state.samples.volatileAccepted);
     this.#writer.writeApart(({ samples }) => {
       if (isDamage) samples.quarantined += explained;
       else samples.evicted += explained;
