@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { describeConfig } from '../config/describe.ts';
 import { maskSecrets } from '../config/secrets.ts';
-import { configPath, readConfiguration } from './configuration.ts';
+import { configPath, configurationWarnings, readConfiguration } from './configuration.ts';
 import { writeGeneratedFiles } from './configuration-files.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { checkModels, type ModelCheck } from './inspection/model-checks.ts';
@@ -58,6 +58,7 @@ function check(options: CheckOptions): void {
   const config = readConfiguration(options);
   const models = checkModels(config);
   const storage = estimateStorage(config, options.machines);
+  for (const warning of configurationWarnings(options, config)) note(`warning: ${warning}`);
   if (options.json) printJson({ path, valid: true, models, storage, config: maskSecrets(config) });
   else {
     printLine(describeConfig(config).trimEnd());

@@ -1,7 +1,7 @@
 /** Global options enter, the validated configuration leaves. */
 
 import { existsSync } from 'node:fs';
-import { loadConfig } from '../config/load.ts';
+import { configFileWarnings, loadConfig } from '../config/load.ts';
 import type { Config, MachineClassConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { DEFAULT_CONFIG_PATHS, type GlobalOptions } from './global-options.ts';
@@ -21,6 +21,11 @@ export function configPath(options: GlobalOptions): string {
 export function readConfiguration(options: GlobalOptions): Config {
   const overrides = options.dataDir === undefined ? {} : { dataDir: options.dataDir };
   return loadConfig(configPath(options), overrides, process.env);
+}
+
+/** What the operator should know before this configuration runs, one line each. */
+export function configurationWarnings(options: GlobalOptions, config: Config): string[] {
+  return configFileWarnings(configPath(options), config, process.env);
 }
 
 /**

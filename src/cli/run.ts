@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { createLogger } from '../telemetry/logger.ts';
-import { readConfiguration } from './configuration.ts';
+import { configurationWarnings, readConfiguration } from './configuration.ts';
 import type { GlobalOptions } from './global-options.ts';
 
 export function configure(command: Command): void {
@@ -24,6 +24,7 @@ Example:
 async function run(options: GlobalOptions): Promise<void> {
   const config = readConfiguration(options);
   const logger = createLogger(config.log.level);
+  for (const warning of configurationWarnings(options, config)) logger.warn({ warning }, 'configuration');
   // A promise nobody waited for is a defect. Going on in an unknown state is worse than a restart.
   process.on('unhandledRejection', (reason) => {
     logger.error(

@@ -3,6 +3,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { describeError, GatewayError } from '../errors.ts';
 import { crossProblems } from './cross-checks.ts';
+import { configWarnings } from './delivery-checks.ts';
 import type { Environment } from './environment.ts';
 import { isWithin, type JsonPath } from './json-path.ts';
 import type { ConfigProblem } from './problem.ts';
@@ -32,8 +33,18 @@ export interface ConfigOverrides {
  *   with file, line, column, key, offending value and what is allowed
  */
 export function loadConfig(path: string, overrides: ConfigOverrides, env: Environment): Config {
+  return parseConfig(readConfigFile(path).text, { path, overrides, env });
+}
+
+/**
+ * What an operator should know about a configuration that is allowed all the same: one line each.
+ * @param config as loaded from `path`
+ */
+export function configFileWarnings(path: string, config: Config, env: Environment): string[] {
   const { text, worldReadable } = readConfigFile(path);
-  return parseConfig(text, { path, overrides, env, worldReadable });
+  const source = new ConfigSource(text, env);
+  const exposed = worldReadable ? exposedSecrets(source) : [];
+  return [...placedLines(path, source, exposed), ...configWarnings(config)];
 }
 
 export interface ParseOptions {
@@ -41,8 +52,6 @@ export interface ParseOptions {
   readonly path: string;
   readonly overrides?: ConfigOverrides;
   readonly env: Environment;
-  /** The file may be read by every user of the machine: secrets written in it are refused. */
-  readonly worldReadable?: boolean;
 }
 
 /** {@link loadConfig} for text that was already read. */
@@ -57,7 +66,6 @@ export function parseConfig(text: string, options: ParseOptions): Config {
   if (source.readable) {
     if (source.value === null) problems.push({ path: [], message: 'empty; machineClasses is required' });
     else config = checkShape(source, overrides, problems);
-    if (options.worldReadable) problems.push(...exposedSecrets(source));
   }
   if (problems.length > 0 || config === null) throw invalid(path, source, problems);
   return deepFreeze(config);
@@ -181,15 +189,20 @@ function exposedSecrets(source: ConfigSource): ConfigProblem[] {
 }
 
 function invalid(path: string, source: ConfigSource, problems: readonly PlacedProblem[]): GatewayError {
+  const lines = placedLines(path, source, problems);
+  const message =
+    lines.length === 1 ? lines[0]! : `${lines.length} mistakes in the configuration\n  ${lines.join('\n  ')}`;
+  return new GatewayError('MW_CONFIG_INVALID', message, { details: { file: path, mistakes: lines.length } });
+}
+
+/** `file:line:column: what`, in the order of the file. */
+function placedLines(path: string, source: ConfigSource, problems: readonly PlacedProblem[]): string[] {
   const placed = problems.map((problem) => ({
     at: problem.position ?? source.locate(problem.path, problem.atKey),
     problem,
   }));
   placed.sort((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
-  const lines = placed.map(({ at, problem }) => `${path}:${at.line}:${at.column}: ${problemLine(problem)}`);
-  const message =
-    lines.length === 1 ? lines[0]! : `${lines.length} mistakes in the configuration\n  ${lines.join('\n  ')}`;
-  return new GatewayError('MW_CONFIG_INVALID', message, { details: { file: path, mistakes: lines.length } });
+  return placed.map(({ at, problem }) => `${path}:${at.line}:${at.column}: ${problemLine(problem)}`);
 }
 
 function deepFreeze<T>(value: T): T {

@@ -91,10 +91,10 @@ function machineStatus(
   };
 }
 
-function anomalyStatus(assessment: Assessment | null, { assessor }: PipelineAssembly): AnomalyStatus | null {
+function anomalyStatus(assessment: Assessment | null, { health }: PipelineAssembly): AnomalyStatus | null {
   if (!assessment?.anomaly) return null;
-  const { pLimit } = assessor.limits(assessment.machineClass);
-  return { ...assessment.anomaly, surpriseLimit: pLimit > 0 ? -Math.log10(pLimit) : null };
+  const pLimit = health.pLimit(assessment.machineClass);
+  return { ...assessment.anomaly, surpriseLimit: pLimit === null ? null : -Math.log10(pLimit) };
 }
 
 function sinkStatus(status: ForwarderStatus): SinkStatus {
