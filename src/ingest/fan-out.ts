@@ -7,6 +7,7 @@ import type { Route } from './topic-router.ts';
 
 /** Messages on their way to local subscribers; beyond, they miss some: ingest never waits for a subscriber. */
 const MAX_UNDER_WAY = 1000;
+const MAX_UNDER_WAY_BYTES = 16_777_216;
 
 const MAX_RETAINED_TOPICS = 10_000;
 const MAX_RETAINED_BYTES = 16_777_216;
@@ -42,6 +43,7 @@ export class FanOut {
   readonly #verdicts = new WeakMap<Route, { generation: number; wanted: boolean }>();
   #generation = 0;
   #underWay = 0;
+  #underWayBytes = 0;
   #broker: Aedes | null = null;
 
   constructor(counters: IngestCounters) {
@@ -96,11 +98,13 @@ export class FanOut {
   /** The payload is copied. */
   publish(topic: string, payload: Buffer, qos: 0 | 1, retain: boolean): void {
     if (this.#broker === null) return;
-    if (this.#underWay >= MAX_UNDER_WAY) {
+    const bytes = payload.length;
+    if (this.#underWay >= MAX_UNDER_WAY || this.#underWayBytes + bytes > MAX_UNDER_WAY_BYTES) {
       this.#counters.fanOutDropped += 1;
       return;
     }
     this.#underWay += 1;
+    this.#underWayBytes += bytes;
     const kept = retain && this.retained.admit(topic, payload.length);
     const packet: PublishPacket = {
       cmd: 'publish',
@@ -112,6 +116,7 @@ export class FanOut {
     };
     this.#broker.publish(packet, () => {
       this.#underWay -= 1;
+      this.#underWayBytes -= bytes;
     });
   }
 

@@ -28,10 +28,16 @@ function acceptor(
     const bytes = Buffer.concat([Buffer.from('xyz'), Buffer.from(payload as string), Buffer.from('{]')]);
     return accept.accept(route, bytes, 3, bytes.length - 2, qos, NOW);
   };
-  return { send, sink, counters, committer, seen: () => (committer.drain(), committer.seen) };
+  const seen = () => {
+    committer.drain();
+    return committer.seen;
+  };
+  return { send, sink, counters, committer, seen };
 }
 
-const scalar = { machines: { topics: ['f/{machine}/{channel}'], channels: { '*': {} } } } as const;
+const scalar: ConfigInput['machineClasses'] = {
+  machines: { topics: ['f/{machine}/{channel}'], channels: { '*': {} } },
+};
 
 describe('Acceptor, one channel a message', () => {
   it('announces a channel once, before its first value', () => {
@@ -194,7 +200,7 @@ describe('Acceptor, one channel a message', () => {
 });
 
 describe('Acceptor, waveforms', () => {
-  const waves = {
+  const waves: ConfigInput['machineClasses'] = {
     machines: {
       topics: ['w/{machine}/{channel}'],
       payload: { format: 'json', sampleRateHz: '/fs' },
@@ -204,7 +210,7 @@ describe('Acceptor, waveforms', () => {
         bulk: { kind: 'waveform', sampleRateHz: 1000, durability: 'memory', payload: { format: 'block' } },
       },
     },
-  } as const satisfies ConfigInput['machineClasses'];
+  };
   const values = Float32Array.of(0.5, -1.25, 3);
   const block = { t0Ms: NOW, sampleRateHz: 1000, unit: 'g', sequence: 4, values };
 
@@ -270,20 +276,20 @@ describe('Acceptor, waveforms', () => {
 });
 
 describe('Acceptor, many channels a message', () => {
-  const fields = {
+  const fields: ConfigInput['machineClasses'] = {
     machines: {
       topics: ['f/{machine}'],
       payload: { format: 'json', fields: { temp: '/temperature', flow: '/hydraulics/flow' } },
       channels: { temp: {}, flow: {} },
     },
-  } as const satisfies ConfigInput['machineClasses'];
-  const all = {
+  };
+  const all: ConfigInput['machineClasses'] = {
     machines: {
       topics: ['f/{machine}'],
       payload: { format: 'json', allFields: true, sequence: '/n' },
       channels: { a: {}, b: {}, c: { durability: 'memory' } },
     },
-  } as const satisfies ConfigInput['machineClasses'];
+  };
 
   it('takes each mapped member to its channel, at one time', () => {
     const { send, seen } = acceptor(fields);

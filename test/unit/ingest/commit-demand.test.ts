@@ -63,7 +63,10 @@ describe('CommitDemand', () => {
     let acknowledged = 0;
     while (now < 2000) {
       let asked = false;
-      for (let i = 1; i <= 20; i++) asked = demand.arrived(i, (now += 0.1)) || asked;
+      for (let i = 1; i <= 20; i++) {
+        now += 0.1;
+        asked = demand.arrived(i, now) || asked;
+      }
       now += asked ? 5 : COMMIT_EVERY_MS;
       demand.committed(20, now);
       acknowledged += 20;

@@ -31,12 +31,14 @@ describe('SequenceGuard', () => {
   });
 
   it('finds no number lost when a reordered stream is complete', () => {
-    const shuffled = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 200 }).map((delays) =>
-      delays
-        .map((delay, i) => ({ i, at: i + delay }))
-        .sort((a, b) => a.at - b.at || a.i - b.i)
-        .map(({ i }) => i + 1000),
-    );
+    const shuffled = fc
+      .array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 200 })
+      .map((delays) =>
+        delays
+          .map((delay, i) => ({ i, at: i + delay }))
+          .sort((a, b) => a.at - b.at || a.i - b.i)
+          .map(({ i }) => i + 1000),
+      );
     fc.assert(
       fc.property(shuffled, (sequences) => {
         const { missing, late, repeated, restarted } = counted(sequences);

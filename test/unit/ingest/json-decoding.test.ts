@@ -43,16 +43,25 @@ const value = fc.oneof(
   { weight: 6, arbitrary: number },
   { weight: 2, arbitrary: fc.array(number, { maxLength: 5 }).map((items) => `[${items.join(' , ')}]`) },
   { weight: 2, arbitrary: fc.string().map((text) => JSON.stringify(text)) },
-  { weight: 1, arbitrary: fc.constantFrom('true', 'false', 'null', '{}', '{"v":1}', '[[1]]', '["a"]', 'nul', '') },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('true', 'false', 'null', '{}', '{"v":1}', '[[1]]', '["a"]', 'nul', ''),
+  },
 );
-const key = fc.oneof(fc.constantFrom('t', 'v', 'seq', 'unit', 'V', 'vv', '', '\\u0076'), fc.string().map((s) => JSON.stringify(s).slice(1, -1)));
+const key = fc.oneof(
+  fc.constantFrom('t', 'v', 'seq', 'unit', 'V', 'vv', '', '\\u0076'),
+  fc.string().map((s) => JSON.stringify(s).slice(1, -1)),
+);
 const objectText = fc
   .array(fc.tuple(space, key, space, value, space), { maxLength: 6 })
   .map((members) => `{${members.map(([a, k, b, v, c]) => `${a}"${k}"${b}:${a}${v}${c}`).join(',')}}`);
 
 describe('the JSON member scanner', () => {
   it('finds what JSON.parse finds, or leaves the payload to it', () => {
-    fc.assert(fc.property(objectText, (text) => void agree(text)), { numRuns: 3000 });
+    fc.assert(
+      fc.property(objectText, (text) => void agree(text)),
+      { numRuns: 3000 },
+    );
   });
 
   it('does not answer where JSON.parse refuses, for texts with one byte changed', () => {
@@ -67,7 +76,10 @@ describe('the JSON member scanner', () => {
   });
 
   it('does not answer where JSON.parse refuses, for any bytes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void agree(bytes)), { numRuns: 2000 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => void agree(bytes)),
+      { numRuns: 2000 },
+    );
   });
 
   it('answers the messages that sensors send', () => {

@@ -76,14 +76,26 @@ describe('TopicRouter', () => {
   const router = () => new TopicRouter(config.machineClasses, [], { maxChannels: 100 });
 
   it('chooses the first class whose machines match', () => {
-    expect(router().route('f/pump-7/temp')?.machine).toMatchObject({ machineClass: 'pumps', machine: 'pump-7' });
+    expect(router().route('f/pump-7/temp')?.machine).toMatchObject({
+      machineClass: 'pumps',
+      machine: 'pump-7',
+    });
     expect(router().route('f/fan-7/temp')?.machine).toMatchObject({ machineClass: 'rest', machine: 'fan-7' });
   });
 
   it('takes placeholders in any order, exactly one level each', () => {
     const routes = router();
     expect(routes.route('line/temp/of/m1')).toMatchObject({ channel: 'temp', machine: { machine: 'm1' } });
-    for (const topic of ['f/m1', 'f/m1/temp/x', 'f//temp', 'f/m1/', 'F/m1/temp', 'f/+/temp', 'f/m\u0001/temp', '']) {
+    for (const topic of [
+      'f/m1',
+      'f/m1/temp/x',
+      'f//temp',
+      'f/m1/',
+      'F/m1/temp',
+      'f/+/temp',
+      'f/m\u0001/temp',
+      '',
+    ]) {
       expect(routes.route(topic), topic).toBeNull();
     }
   });
