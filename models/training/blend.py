@@ -34,8 +34,9 @@ class Members:
         target = np.minimum(rul, CAP)
         weight = np.where(rul > CAP, BEYOND_CAP_WEIGHT, 1.0)
         wide = rows.astype(np.float64)
-        self.center = wide.mean(0)
-        self.scale = np.where(wide.std(0) > 0, wide.std(0), 1.0)
+        # Rounded to float32, so that the graph subtracts the very same numbers: nearly equal ones give no rounding.
+        self.center = wide.mean(0).astype(np.float32)
+        self.scale = np.where(wide.std(0) > 0, wide.std(0), 1.0).astype(np.float32)
         z = (wide - self.center) / self.scale
         self.trees = [self._tree(rows, target, weight, bag) for bag in range(self.tree_bags)]
         self.networks = [self._network(z, target / CAP, weight, bag) for bag in range(self.network_bags)]

@@ -36,7 +36,7 @@ export interface InferenceHostOptions {
   monotonicMs(): number;
   /** A new process is there: whatever was loaded before must be loaded again. */
   onUp(): void;
-  /** The process ended while it worked on this model. */
+  /** The process ended, and every session with it; `model` is what it worked on, empty if nothing. */
   onCrash(model: string): void;
   /** Entry file of the process; only tests give another than the one beside this file. */
   readonly workerUrl?: URL;
@@ -215,7 +215,7 @@ export class InferenceHost {
     this.#state = this.#crashedTooOften() || this.#options.isolation === 'thread' ? 'disabled' : 'restarting';
     const model = request?.message.model ?? '';
     this.#options.logger.error({ model, how, state: this.#state }, 'the inference process ended');
-    if (model !== '') this.#options.onCrash(model);
+    this.#options.onCrash(model);
     request?.settle(null);
     this.#abandonWaiting();
     if (this.#state === 'restarting') this.#scheduleRestart();
