@@ -19,6 +19,7 @@ const FAILED_IMPACT_G = 12;
 /** Thermal time constant of a bearing housing, and how far friction heats it. */
 const HOUSING_TIME_CONSTANT_S = 25;
 const FAILED_HEATING_K = 22;
+const FOULED_HEATING_K = 6;
 
 /** 6205 deep-groove ball bearing, millimetres. */
 const BEARING_6205 = { rollingElements: 9, ballDiameter: 7.94, pitchDiameter: 39.04 } as const;
@@ -81,12 +82,28 @@ function lifeSeconds(tick: number): number {
   return (tick / TICKS_PER_SECOND) % LIFE_S;
 }
 
+/** A bearing housing that friction heats. While a part is replaced the machine stands and cools down. */
+class Housing {
+  readonly #timeConstantS: number;
+  #heatingK = 0;
+
+  constructor(timeConstantS: number) {
+    this.#timeConstantS = timeConstantS;
+  }
+
+  /** Call once a second. @returns kelvin above a sound machine */
+  heatingK(lifeS: number, steadyK: number): number {
+    this.#heatingK = lifeS === 0 ? 0 : this.#heatingK + (steadyK - this.#heatingK) / this.#timeConstantS;
+    return this.#heatingK;
+  }
+}
+
 /** A centrifugal pump whose bearing wears out: impacts, heat, a little less flow. */
 class Pump implements SimulatedMachine {
   readonly machineClass = 'pump';
   readonly machine: string;
   readonly #random: RandomSource;
-  #heatingK = 0;
+  readonly #housing = new Housing(HOUSING_TIME_CONSTANT_S);
 
   constructor(machine: string, seed: number) {
     this.machine = machine;
@@ -95,11 +112,12 @@ class Pump implements SimulatedMachine {
 
   messagesAt(tick: number): RecordedMessage[] {
     if (tick % TICKS_PER_SECOND !== 0) return [];
-    const damage = pumpDamage(lifeSeconds(tick));
-    this.#heatingK += (FAILED_HEATING_K * damage - this.#heatingK) / HOUSING_TIME_CONSTANT_S;
+    const lifeS = lifeSeconds(tick);
+    const damage = pumpDamage(lifeS);
+    const heatingK = this.#housing.heatingK(lifeS, FAILED_HEATING_K * damage);
     const noise = () => this.#random.normal();
     const values = {
-      temperature: rounded(48 + this.#heatingK + 0.08 * noise(), 2),
+      temperature: rounded(48 + heatingK + 0.08 * noise(), 2),
       pressure: rounded(4.2 * (1 - 0.03 * damage) + 0.015 * noise(), 3),
       flow: rounded(118 * (1 - 0.05 * damage) + 0.6 * noise(), 1),
     };
@@ -112,7 +130,7 @@ class Fan implements SimulatedMachine {
   readonly machineClass = 'fan';
   readonly machine: string;
   readonly #random: RandomSource;
-  #heatingK = 0;
+  readonly #housing = new Housing(2 * HOUSING_TIME_CONSTANT_S);
 
   constructor(machine: string, seed: number) {
     this.machine = machine;
@@ -120,15 +138,16 @@ class Fan implements SimulatedMachine {
   }
 
   messagesAt(tick: number): RecordedMessage[] {
-    const fouling = fanFouling(lifeSeconds(tick));
+    const lifeS = lifeSeconds(tick);
+    const fouling = fanFouling(lifeS);
     const noise = () => this.#random.normal();
     const values: Record<string, number> = {
       current: rounded(8.4 * (1 + 0.14 * fouling) + 0.05 * noise(), 3),
       airflow: rounded(5200 * (1 - 0.22 * fouling) + 35 * noise(), 0),
     };
     if (tick % TICKS_PER_SECOND === 0) {
-      this.#heatingK += (6 * fouling - this.#heatingK) / (2 * HOUSING_TIME_CONSTANT_S);
-      values['bearing_temperature'] = rounded(41 + this.#heatingK + 0.08 * noise(), 2);
+      const heatingK = this.#housing.heatingK(lifeS, FOULED_HEATING_K * fouling);
+      values['bearing_temperature'] = rounded(41 + heatingK + 0.08 * noise(), 2);
     }
     return [row(tick, values)];
   }

@@ -101,6 +101,20 @@ describe('the simulated machines', () => {
   });
 });
 
+describe('a replacement', () => {
+  it('leaves every machine as it was when new', () => {
+    const said = play(5, LIFE_S + 30);
+    const at = (machine: string, channel: string, second: number) =>
+      said
+        .get(machine)!
+        .filter((m): m is RowMessage => m.kind === 'row' && m.offsetMs === second * 1000)
+        .map((m) => m.values[channel]!)[0]!;
+    expect(at('pump-1', 'temperature', LIFE_S - 1)).toBeGreaterThan(65);
+    expect(at('pump-1', 'temperature', LIFE_S + 10)).toBeCloseTo(48, 0);
+    expect(at('fan-1', 'airflow', LIFE_S + 10)).toBeGreaterThan(5000);
+  });
+});
+
 describe('the story', () => {
   it('leaves a first minute to learn from, then grows to failure and stays failed until the replacement', () => {
     expect([0, 30, 60].map(pumpDamage)).toEqual([0, 0, 0]);
