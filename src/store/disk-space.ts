@@ -28,6 +28,11 @@ export class Ballast {
     this.#held = existsSync(this.#path);
   }
 
+  /** True where not even the ballast would fit: a refused write was the disk's doing. */
+  isDiskFull(): boolean {
+    return freeBytes(this.#directory) < BALLAST_BYTES;
+  }
+
   get held(): boolean {
     return this.#held;
   }

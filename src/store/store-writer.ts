@@ -116,7 +116,9 @@ export class StoreWriter {
     const points = this.#encode(unit.results);
     const bytes = points.reduce((sum, row) => sum + row.body.length, unit.journal?.length ?? 0);
     this.#admit(unit, bytes);
+    const kind = hasRecords(unit) || unit.deadLetters.length > 0 ? 'adding' : 'freeing';
     const written = this.transactions.run(
+      kind,
       () => this.#write(unit, points, bytes),
       () => this.#rolledBack(),
     );
@@ -127,6 +129,7 @@ export class StoreWriter {
   /** A transaction of its own, for what does not come with a unit; saves everything that waits. */
   writeApart(work: (draft: LedgerState) => void): void {
     const written = this.transactions.run(
+      'freeing',
       () => {
         const apart = this.#begun(draftOf(this.#state));
         work(apart.draft);

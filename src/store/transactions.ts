@@ -21,6 +21,11 @@ export type StoreStatus =
 const CHECKPOINT_FRAMES = 1000;
 /** Frames before it is folded back at once. */
 const FORCED_CHECKPOINT_FRAMES = 4000;
+/**
+ * Pages the file may have grown by in the log alone. Folding back must always fit into the room of the ballast file,
+ * or a full disk could not be got out of.
+ */
+const UNFOLDED_GROWTH_PAGES = 128;
 /** Commits between two looks at the length of the log. */
 const LOOK_EVERY_COMMITS = 64;
 
@@ -46,7 +51,12 @@ export class Transactions {
   readonly #onSuspect: (error: unknown) => void;
   readonly #begin;
   readonly #commit;
+  readonly #pages;
   #sinceLook = 0;
+  /** Pages of the file when the log was last folded back whole. */
+  #foldedPages = 0;
+  /** A reader kept the log from being folded back whole. */
+  #isHeld = false;
 
   constructor(db: Connection, ballast: Ballast, logger: Logger, onSuspect: (error: unknown) => void) {
     this.#db = db;
@@ -55,18 +65,19 @@ export class Transactions {
     this.#onSuspect = onSuspect;
     this.#begin = db.prepare('BEGIN IMMEDIATE');
     this.#commit = db.prepare('COMMIT');
+    this.#pages = db.prepare('PRAGMA page_count').pluck();
   }
 
   /**
-   * Runs `work` in a transaction; returned means flushed. `work` may run twice: where the disk is full, the ballast is
-   * given up and it is tried again.
+   * Runs `work` in a transaction; returned means flushed. Where the disk is full, `work` runs again once the log has
+   * been folded back, and `freeing` work a third time with the room of the ballast file.
    *
    * @throws GatewayError MW_STORE_WRITE: nothing changed, try later; MW_STORE_FSYNC: this handle is done for
    */
-  run<T>(work: () => T, rolledBack: () => void): T {
+  run<T>(kind: 'freeing' | 'adding', work: () => T, rolledBack: () => void): T {
     this.assertTrusted();
     try {
-      const result = this.#attempt(work, rolledBack);
+      const result = this.#attempt(kind, work, rolledBack);
       this.status = 'ok';
       this.commits += 1;
       this.#sinceLook += 1;
@@ -77,7 +88,10 @@ export class Transactions {
     }
   }
 
-  #attempt<T>(work: () => T, rolledBack: () => void): T {
+  #attempt<T>(kind: 'freeing' | 'adding', work: () => T, rolledBack: () => void): T {
+    const waysOut = [() => this.#foldBack()];
+    // New data must not use up what lets old data go.
+    if (kind === 'freeing') waysOut.push(() => this.#dropBallast() && this.#foldBack());
     for (;;) {
       try {
         this.#begin.run();
@@ -87,9 +101,27 @@ export class Transactions {
       } catch (error) {
         this.#rollback();
         rolledBack();
-        if (faultOf(error) !== 'full' || !this.#ballast.drop()) throw error;
-        this.#logger.warn({}, 'the disk is full; gave up the ballast file');
+        // Full by quota is not the disk's fault.
+        if (faultOf(error) !== 'full' || !this.#ballast.isDiskFull()) throw error;
+        let isFound = false;
+        while (!isFound && waysOut.length > 0) isFound = waysOut.shift()!();
+        if (!isFound) throw error;
       }
+    }
+  }
+
+  #dropBallast(): boolean {
+    if (!this.#ballast.drop()) return false;
+    this.#logger.warn({}, 'the disk is full; gave up the ballast file');
+    return true;
+  }
+
+  /** A log that was folded back whole is written from its start again, in the room it already has. */
+  #foldBack(): boolean {
+    try {
+      return this.#checkpoint();
+    } catch {
+      return false;
     }
   }
 
@@ -157,10 +189,13 @@ export class Transactions {
     }
   }
 
-  /** After a commit: folds the log back only if it has grown far beyond its usual length. */
+  /** After a commit: folds the log back only if it is overdue. */
   afterCommit(): void {
-    if (this.#sinceLook < LOOK_EVERY_COMMITS) return;
-    this.#checkpointAbove(FORCED_CHECKPOINT_FRAMES);
+    const grownPages = (this.#pages.get() as number) - this.#foldedPages;
+    // While a reader holds the log, trying at every commit would only cost flushes.
+    if (grownPages > UNFOLDED_GROWTH_PAGES && (!this.#isHeld || this.#sinceLook >= LOOK_EVERY_COMMITS)) {
+      this.#checkpointAbove(0);
+    } else if (this.#sinceLook >= LOOK_EVERY_COMMITS) this.#checkpointAbove(FORCED_CHECKPOINT_FRAMES);
   }
 
   /** In a quiet moment. Writes nothing where nothing was committed. */
@@ -175,16 +210,24 @@ export class Transactions {
       this.#sinceLook = 0;
       // NOOP only tells the length of the log.
       this.walFrames = this.#pragma('NOOP').log;
-      if (this.walFrames <= frames) return;
-      const { log, checkpointed } = this.#pragma('PASSIVE');
-      this.checkpoints += 1;
-      // Folded back whole: the next commit starts the log anew. A reader may prevent it; then later.
-      if (checkpointed === log) this.walFrames = 0;
+      if (this.walFrames > frames) this.#checkpoint();
     } catch (error) {
       // The log still holds everything; only a failed flush is final.
       const explained = this.#explain(error);
       this.#logger.warn({ reason: explained.message }, 'folding back the write-ahead log failed');
     }
+  }
+
+  /** @returns true if the log was folded back whole, so that the next commit starts it anew; a reader may prevent it */
+  #checkpoint(): boolean {
+    const pages = this.#pages.get() as number;
+    const { log, checkpointed } = this.#pragma('PASSIVE');
+    this.checkpoints += 1;
+    this.#isHeld = checkpointed !== log;
+    if (this.#isHeld) return false;
+    this.walFrames = 0;
+    this.#foldedPages = pages;
+    return true;
   }
 
   #pragma(mode: 'NOOP' | 'PASSIVE'): CheckpointRow {
