@@ -113,10 +113,10 @@ def main():
     without_age = test_by_seed(rows[:, no_age], rul, test_rows[:, no_age], truth, weights, options)[2]
     covered, width = coverage_and_width(answers[0], np.minimum(truth, CAP), bins)
     members = fitted[0]
-    limit = package.censored_from(predicted, rul, cuts)
+    limit = package.censored_from(bins)
     report = {
-        "model": f"{chosen}: {len(members.trees)} boosted tree ensembles and {len(members.networks)} networks of "
-                 f"32 and 16 units, averaged",
+        "model": f"A weighted mean ({chosen}) of {len(members.trees)} boosted tree ensembles and "
+                 f"{len(members.networks)} networks of 32 and 16 units",
         "protocol": f"{FOLDS} folds by engine, {CUTS_PER_ENGINE} random cuts of each held-out engine, truth capped "
                     f"at {CAP:.0f}",
         "seeds": options.seeds,
