@@ -123,7 +123,7 @@ function failInstall(result) {
   const missing = missingBuildTools();
   if (missing.length > 0) {
     fail(
-      `the SQLite binding has to be compiled here and ${missing.join(', ')} is missing`,
+      `the SQLite binding has to be compiled here; missing: ${missing.join(', ')}`,
       'sudo apt-get install -y build-essential python3',
     );
   }
@@ -162,7 +162,7 @@ async function install() {
   if (problem !== null) {
     const missing = missingBuildTools();
     fail(
-      `better-sqlite3 does not load: ${missing.length > 0 ? `it could not be compiled, ${missing.join(', ')} is missing` : problem}`,
+      `better-sqlite3 does not load: ${missing.length > 0 ? `it could not be compiled, missing: ${missing.join(', ')}` : problem}`,
       'sudo apt-get install -y build-essential python3, then run this again',
     );
   }

@@ -37,8 +37,8 @@ export function configure(command: Command): void {
   command.addHelpText(
     'after',
     `
-Everything but requeue only reads, also beside a running gateway. The data directory is that of the configuration,
-or --data-dir alone.
+Everything but requeue only reads, also beside a running gateway; what a sink took since the gateway's last save still
+counts as waiting. The data directory is that of the configuration, or --data-dir alone.
 
 Examples:
   millwright outbox stats --config gateway.yaml

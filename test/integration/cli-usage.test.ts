@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runCli } from '../support/cli-broker.ts';
+import { REPOSITORY, runCli } from '../support/cli-broker.ts';
 
 const COMMANDS = ['run', 'check', 'demo', 'replay', 'extract', 'evaluate', 'outbox', 'doctor'];
 
@@ -129,13 +129,23 @@ describe('millwright check', () => {
     expect(stdout).toMatch(/no-such-model@latest of class pump: not found below/);
   });
 
+  it('writes the generated files exactly as they are committed', async () => {
+    const out = join(dir, 'generated');
+    const { code } = await runCli(['check', '--write-schema', out]);
+    expect(code).toBe(0);
+    for (const name of ['gateway.schema.json', 'gateway.example.yaml']) {
+      expect(readFileSync(join(out, name), 'utf8')).toBe(
+        readFileSync(join(REPOSITORY, 'config', name), 'utf8'),
+      );
+    }
+  });
+
   it('does not touch the data directory', async () => {
     const untouched = join(dir, 'untouched');
     await runCli(['check', '--config', configFile('u.yaml', SMALL(untouched))]);
     expect(await runCli(['check', '--config', configFile('u.yaml', SMALL(untouched))])).toMatchObject({
       code: 0,
     });
-    const { existsSync } = await import('node:fs');
     expect(existsSync(untouched)).toBe(false);
   });
 });
