@@ -9,17 +9,17 @@ import type { FeatureVector } from '../domain/feature-vector.ts';
 import type { ModelStatus } from '../domain/model-status.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
-import { Baseline, padded, paddedWidth } from './baseline.ts';
-import { Batcher, float32Rows, float64Rows, type PendingRow } from './batcher.ts';
-import { ModelRowBuilder } from './feature-row.ts';
+import { padded, paddedWidth } from './baseline.ts';
+import type { Batcher, PendingRow } from './batcher.ts';
 import { type HostState, InferenceHost, type RunReply } from './inference-host.ts';
 import { LatencyHistogram } from './latency-histogram.ts';
+import { MachineBaselines } from './machine-baselines.ts';
 import { MachineQueue } from './machine-queue.ts';
+import { ModelLanes } from './model-lanes.ts';
 import type { ModelManifest, RulManifest } from './model-manifest.ts';
 import { ModelSlot } from './model-slot.ts';
 import { PendingAssessment } from './pending-assessment.ts';
 import { anomalyFrom, prognosisFrom } from './results.ts';
-import type { WireTensors } from './tensor.ts';
 
 export interface AssessorOptions {
   readonly classes: Readonly<Record<string, MachineClassConfig>>;
@@ -44,7 +44,6 @@ interface ClassPlan {
 
 /** How long `start` waits for the models; a gateway must take data even if they never come up. */
 const START_DEADLINE_MS = 5_000;
-const MAX_BATCH_ROWS = 256;
 /** A request without answer for this many deadlines (and at least ten seconds) is a hang. */
 const HANG_DEADLINES = 5;
 const MIN_HANG_MS = 10_000;
@@ -57,12 +56,9 @@ export class Assessor implements MetricSource {
   readonly #host: InferenceHost;
   readonly #plans = new Map<string, ClassPlan>();
   readonly #slots: ModelSlot[] = [];
-  readonly #baselines = new Map<string, Baseline>();
-  /** State of machines that have not spoken since the start: their class is not known yet. */
-  readonly #restored = new Map<string, Map<string, Uint8Array>>();
+  readonly #baselines: MachineBaselines;
   readonly #queue = new MachineQueue<PendingAssessment>();
-  readonly #batchers = new Map<string, Batcher>();
-  readonly #rowBuilders = new Map<string, ModelRowBuilder>();
+  readonly #lanes: ModelLanes;
   readonly #runSeconds = new LatencyHistogram('millwright_inference_run_seconds');
   readonly #outcomes = new Map<string, number>();
   #deadlineTimer: NodeJS.Timeout | null = null;
@@ -82,6 +78,8 @@ export class Assessor implements MetricSource {
       onCrash: (model) => this.#crashed(model),
       ...(workerUrl === undefined ? {} : { workerUrl }),
     });
+    this.#baselines = new MachineBaselines(logger);
+    this.#lanes = new ModelLanes(this.#host, (rows, reply) => this.#ran(rows, reply));
     for (const [name, classConfig] of Object.entries(options.classes)) this.#plan(name, classConfig);
   }
 
@@ -122,9 +120,7 @@ export class Assessor implements MetricSource {
 
   /** One key of a machine's state as committed by an earlier run. */
   restore(machine: string, key: string, value: Uint8Array): void {
-    if (!key.startsWith('baseline.')) return;
-    const keys = this.#restored.get(machine) ?? new Map<string, Uint8Array>();
-    this.#restored.set(machine, keys.set(key, value));
+    this.#baselines.restore(machine, key, value);
   }
 
   /** Per-window probability limit that spends the false-alarm budget: p = budget x hop / 30 days. */
@@ -213,7 +209,7 @@ export class Assessor implements MetricSource {
 
   #assessBaseline(plan: ClassPlan, slot: ModelSlot, pending: PendingAssessment): void {
     const { vector } = pending;
-    const step = this.#baselineOf(plan, vector.machine).take(vector, vector.quality === 'good');
+    const step = this.#baselines.of(vector.machine, plan.config).take(vector, vector.quality === 'good');
     pending.stateWrites = step.writes;
     if (step.kind === 'commissioning') {
       pending.commissioning = true;
@@ -227,7 +223,7 @@ export class Assessor implements MetricSource {
     else {
       const width = paddedWidth(step.row.length);
       const identity = identityOf(model.manifest);
-      this.#enqueue(pending, this.#anomalyBatcher(model.manifest.sha256, width), {
+      this.#enqueue(pending, this.#lanes.anomaly(model.manifest.sha256, width), {
         values: padded(step.row, width, 0),
         parameters: step.parameters,
         take: (reply, row) => {
@@ -250,13 +246,13 @@ export class Assessor implements MetricSource {
       pending.fail('low_coverage');
       return;
     }
-    const { values, missing, extrapolating } = this.#rowBuilder(manifest).build(pending.vector);
+    const { values, missing, extrapolating } = this.#lanes.rowBuilder(manifest).build(pending.vector);
     pending.extrapolating ||= extrapolating;
     if (missing !== '') {
       pending.fail('missing_feature');
       return;
     }
-    this.#enqueue(pending, this.#rulBatcher(manifest), {
+    this.#enqueue(pending, this.#lanes.rul(manifest), {
       values,
       parameters: null,
       take: (reply, row) => {
@@ -320,56 +316,6 @@ export class Assessor implements MetricSource {
       this.#giveUp(oldest, 'deadline');
     }
     this.#armDeadline();
-  }
-
-  #baselineOf(plan: ClassPlan, machine: string): Baseline {
-    const known = this.#baselines.get(machine);
-    if (known) return known;
-    const { baseline: config, window } = plan.config;
-    const baseline = new Baseline({ machine, config, window });
-    for (const [key, value] of this.#restored.get(machine) ?? []) {
-      if (!baseline.restore(key, value)) {
-        this.#options.logger.warn(
-          { machine, key },
-          'stored baseline state does not fit: it is learned again',
-        );
-      }
-    }
-    this.#restored.delete(machine);
-    this.#baselines.set(machine, baseline);
-    return baseline;
-  }
-
-  #rowBuilder(manifest: RulManifest): ModelRowBuilder {
-    let builder = this.#rowBuilders.get(manifest.sha256);
-    if (builder === undefined) {
-      builder = new ModelRowBuilder(manifest.features);
-      this.#rowBuilders.set(manifest.sha256, builder);
-    }
-    return builder;
-  }
-
-  #rulBatcher({ sha256, input }: RulManifest): Batcher {
-    return this.#batcher(sha256, sha256, (rows) => ({ [input]: float32Rows(rows) }));
-  }
-
-  #anomalyBatcher(sha256: string, width: number): Batcher {
-    return this.#batcher(`${sha256}/${width}`, sha256, (rows) => ({ x: float64Rows(rows) }));
-  }
-
-  #batcher(key: string, model: string, toInputs: (rows: readonly Float64Array[]) => WireTensors): Batcher {
-    let batcher = this.#batchers.get(key);
-    if (batcher === undefined) {
-      batcher = new Batcher({
-        host: this.#host,
-        model,
-        maxRows: MAX_BATCH_ROWS,
-        toInputs,
-        onRun: (rows, reply) => this.#ran(rows, reply),
-      });
-      this.#batchers.set(key, batcher);
-    }
-    return batcher;
   }
 
   #ran(rows: number, reply: RunReply): void {
