@@ -37,7 +37,9 @@ export class ClassSpec {
 
   /** Settings of a channel: its own, or the wildcard's; null if the class has neither. */
   channel(name: string): ChannelConfig | null {
-    return this.#channels[name] ?? this.#channels['*'] ?? null;
+    // A channel may be called like a member of every object.
+    if (Object.hasOwn(this.#channels, name)) return this.#channels[name]!;
+    return this.#channels['*'] ?? null;
   }
 
   bucketOf(timeMs: number): number {
@@ -59,7 +61,12 @@ export class ClassSpec {
 
   /** Largest window end that is <= the watermark; windows up to it are closed. */
   closedBy(watermarkMs: number): number {
-    return this.endOf(Math.floor((watermarkMs - this.offsetMs - this.sizeMs) / this.hopMs));
+    return this.endOf(this.indexOfEnd(watermarkMs));
+  }
+
+  /** Index of the last window whose end is <= the time. */
+  indexOfEnd(timeMs: number): number {
+    return Math.floor((timeMs - this.offsetMs - this.sizeMs) / this.hopMs);
   }
 
   /** Samples before this time belong to no window that ends after `endMs`. */

@@ -5,11 +5,11 @@
  * idle, minus `outOfOrderMs`; it never goes back, and it is the machine's own: a sensor with a fast clock holds back or
  * pushes on nobody else. A window closes when the watermark reaches its end, or when every channel fell silent.
  *
- * Start-up: only channels seen since the start count. That is enough for a restart to close the same windows as no
- * restart: a window that is not yet committed has its samples in the journal; a channel that held the watermark back
- * has its newest sample at or after the last closed end, hence in an open window, hence in the journal; so after the
- * replay the watermark stands where it stood. Senders repeat what was not acknowledged in per-channel order, so what
- * arrives then is no older than `outOfOrderMs` behind its own channel.
+ * Start-up: a channel never seen holds nothing back. After a restart every channel known before counts as seen until it
+ * proves idle, because a restart closes the same windows as no restart only if no sender can outrun another: what is
+ * acknowledged and not yet in a committed window comes back from the journal; what is not acknowledged is repeated in
+ * order per channel, but one channel may repeat all of it before the other begins. The other then holds the watermark
+ * at its newest journaled sample, or, without one, at the last committed end.
  */
 
 import type { ChannelConfig } from '../config/schema.ts';
@@ -48,7 +48,11 @@ interface Channel {
   lastArrivalMs: number;
 }
 
+/** Before every date there is; unlike -Infinity it survives being stored. */
+const BEFORE_ALL_MS = -8.64e15;
+
 interface Emitted {
+  /** -1 where the window was empty when its time came. */
   revision: number;
   dirty: boolean;
 }
@@ -64,11 +68,11 @@ export class MachineWindows {
   readonly #emitted = new Map<number, Emitted>();
   #watermarkMs = Number.NEGATIVE_INFINITY;
   /** Ends up to here are emitted. */
-  #closedUntilMs = Number.NEGATIVE_INFINITY;
+  #closedUntilMs = BEFORE_ALL_MS;
   /** Samples whose last window ends up to here are late. */
-  #finalUntilMs = Number.NEGATIVE_INFINITY;
+  #finalUntilMs = BEFORE_ALL_MS;
   /** Ends up to here were committed before the last start: the journal repeats what is already accounted. */
-  #restoredUntilMs = Number.NEGATIVE_INFINITY;
+  #restoredUntilMs = BEFORE_ALL_MS;
   #holder: Channel | null = null;
   #lastBucket = Number.NaN;
   #replaying = false;
@@ -122,7 +126,10 @@ export class MachineWindows {
 
   endReplay(nowMs: number): void {
     this.#replaying = false;
-    for (const channel of this.#channels) if (channel.seen) channel.lastArrivalMs = nowMs;
+    for (const channel of this.#channels) {
+      channel.seen = true;
+      channel.lastArrivalMs = nowMs;
+    }
     this.#raiseWatermark();
   }
 
@@ -137,8 +144,8 @@ export class MachineWindows {
   ): AcceptedCode {
     const buffer = channel.scalar;
     if (buffer === null) return Accepted.UNKNOWN_CHANNEL;
-    const code = this.#admit(timeMs, buffer.size);
-    if (code !== Accepted.YES) return code;
+    const code = this.#admit(timeMs, buffer.size + 1);
+    if (code !== Accepted.YES) return this.#refused(code, channel, timeMs, nowMs);
     this.#need(timeMs, batchId);
     buffer.add(timeMs, value, quality, sequence);
     this.#arrived(channel, timeMs, nowMs);
@@ -158,7 +165,7 @@ export class MachineWindows {
     const buffer = channel.waveform;
     if (buffer === null) return Accepted.UNKNOWN_CHANNEL;
     const code = this.#admit(t0Ms, buffer.size + values.length);
-    if (code !== Accepted.YES) return code;
+    if (code !== Accepted.YES) return this.#refused(code, channel, t0Ms, nowMs);
     this.#need(t0Ms, batchId);
     buffer.add(t0Ms, sampleRateHz, values, quality, sequence);
     this.#arrived(channel, t0Ms, nowMs);
@@ -183,14 +190,16 @@ export class MachineWindows {
     this.#reissue();
   }
 
-  /** Closes every window that holds data. */
+  /** Closes every window that holds data, for good. */
   flush(closedBy: 'idle' | 'flush'): void {
     this.#reissue();
-    if (this.#needs.size === 0) return;
-    const last = Math.max(...this.#needs.keys());
-    this.#closeUntil(this.spec.endOf(last), closedBy);
-    this.#finalizeUntil(this.spec.endOf(last));
-    this.#watermarkMs = Math.max(this.#watermarkMs, this.spec.endOf(last));
+    let last = Number.NEGATIVE_INFINITY;
+    for (const bucket of this.#needs.keys()) if (bucket > last) last = bucket;
+    if (last === Number.NEGATIVE_INFINITY) return;
+    const endMs = this.spec.endOf(last);
+    this.#closeUntil(endMs, closedBy, true);
+    this.#finalizeUntil(endMs);
+    this.#watermarkMs = Math.max(this.#watermarkMs, endMs);
   }
 
   /** The result of the window is durable. */
@@ -211,25 +220,38 @@ export class MachineWindows {
     return this.#channels.reduce((sum, c) => sum + (c.scalar?.size ?? 0) + (c.waveform?.size ?? 0), 0);
   }
 
+  /** @param buffered samples of the channel in the buffer if this is accepted */
   #admit(timeMs: number, buffered: number): AcceptedCode {
     const end = this.spec.endOf(this.spec.bucketOf(timeMs));
     if (this.#replaying) return end <= this.#restoredUntilMs ? Accepted.SETTLED_BEFORE : Accepted.YES;
     if (end <= this.#finalUntilMs) return Accepted.LATE;
-    return buffered >= this.spec.maxBufferedSamples ? Accepted.OVER_LIMIT : Accepted.YES;
+    return buffered > this.spec.maxBufferedSamples ? Accepted.OVER_LIMIT : Accepted.YES;
+  }
+
+  /** A full buffer still tells the time: else a channel that sends too much would hold back its own windows for good. */
+  #refused(code: AcceptedCode, channel: Channel, timeMs: number, nowMs: number): AcceptedCode {
+    if (code === Accepted.OVER_LIMIT) this.#arrived(channel, timeMs, nowMs);
+    return code;
   }
 
   #need(timeMs: number, batchId: number): void {
     const bucket = this.spec.bucketOf(timeMs);
-    if (bucket === this.#lastBucket) return;
-    this.#lastBucket = bucket;
-    if (!this.#needs.has(bucket)) this.#needs.set(bucket, batchId);
-    if (this.#emitted.size === 0) return;
-    for (let index = this.spec.firstWindowOf(bucket); index <= bucket; index += 1) {
+    if (bucket !== this.#lastBucket) {
+      this.#lastBucket = bucket;
+      if (!this.#needs.has(bucket)) this.#needs.set(bucket, batchId);
+    }
+    if (this.spec.allowedLatenessMs > 0 && !this.#replaying) this.#markLate(timeMs, bucket);
+  }
+
+  /** Closed windows that are not final and hold this time have to be computed again, or for the first time. */
+  #markLate(timeMs: number, bucket: number): void {
+    for (let index = bucket; this.spec.endOf(index) > timeMs; index -= 1) {
+      const endMs = this.spec.endOf(index);
+      if (endMs > this.#closedUntilMs || endMs <= this.#finalUntilMs) continue;
       const emitted = this.#emitted.get(index);
       if (emitted) emitted.dirty = true;
+      else this.#emitted.set(index, { revision: -1, dirty: true });
     }
-    // The next sample of this bucket must look again: the windows may be reissued in between.
-    this.#lastBucket = Number.NaN;
   }
 
   #arrived(channel: Channel, timeMs: number, nowMs: number): void {
@@ -240,7 +262,9 @@ export class MachineWindows {
     const newer = timeMs > channel.newestMs;
     if (newer) channel.newestMs = timeMs;
     if (this.#replaying) return;
-    if (joined || (newer && (channel === this.#holder || this.#holder === null))) this.#raiseWatermark();
+    // Where optional channels lead, any of them may become the newest.
+    if (joined || (newer && (channel === this.#holder || !this.#holder?.config.required)))
+      this.#raiseWatermark();
   }
 
   #raiseWatermark(): void {
@@ -257,7 +281,8 @@ export class MachineWindows {
     if (watermarkMs <= this.#watermarkMs) return;
     this.#watermarkMs = watermarkMs;
     const closedBy = this.spec.closedBy(watermarkMs);
-    if (closedBy > this.#closedUntilMs) this.#closeUntil(closedBy, 'watermark');
+    if (closedBy > this.#closedUntilMs)
+      this.#closeUntil(closedBy, 'watermark', this.spec.allowedLatenessMs === 0);
     this.#finalizeUntil(this.spec.closedBy(watermarkMs - this.spec.allowedLatenessMs));
   }
 
@@ -270,13 +295,13 @@ export class MachineWindows {
     return newest;
   }
 
-  #closeUntil(endMs: number, closedBy: Window['closedBy']): void {
+  #closeUntil(endMs: number, closedBy: Window['closedBy'], final: boolean): void {
     for (const index of this.#windowsWithin(this.#closedUntilMs, endMs)) {
-      // Without lateness a window is final as it closes, so its settled samples travel with it.
-      if (this.spec.allowedLatenessMs === 0) this.#emit(index, 0, closedBy, this.spec.endOf(index));
+      // A window that is final as it closes takes its settled samples along.
+      if (final) this.#emit(index, 0, closedBy, true);
       else {
         this.#emitted.set(index, { revision: 0, dirty: false });
-        this.#emit(index, 0, closedBy, Math.min(this.#finalUntilMs, this.spec.endOf(index)));
+        this.#emit(index, 0, closedBy, false);
       }
     }
     this.#closedUntilMs = Math.max(this.#closedUntilMs, endMs);
@@ -295,27 +320,28 @@ export class MachineWindows {
 
   /** Windows with data whose end lies in (afterEndMs, untilEndMs], by start. */
   #windowsWithin(afterEndMs: number, untilEndMs: number): number[] {
+    const after = this.spec.indexOfEnd(afterEndMs);
+    const until = this.spec.indexOfEnd(untilEndMs);
     const indexes = new Set<number>();
     for (const bucket of this.#needs.keys()) {
-      for (let index = this.spec.firstWindowOf(bucket); index <= bucket; index += 1) {
-        const end = this.spec.endOf(index);
-        if (end > afterEndMs && end <= untilEndMs) indexes.add(index);
-      }
+      const last = Math.min(bucket, until);
+      for (let index = Math.max(this.spec.firstWindowOf(bucket), after + 1); index <= last; index += 1)
+        indexes.add(index);
     }
     return [...indexes].sort((a, b) => a - b);
   }
 
-  /** Computes windows again that got an allowed late sample. */
+  /** Computes windows again that got an allowed late sample, by start. */
   #reissue(): void {
-    for (const [index, emitted] of this.#emitted) {
-      if (!emitted.dirty) continue;
+    const dirty = [...this.#emitted].filter(([, emitted]) => emitted.dirty).sort(([a], [b]) => a - b);
+    for (const [index, emitted] of dirty) {
       emitted.dirty = false;
       emitted.revision += 1;
-      this.#emit(index, emitted.revision, 'watermark', this.#finalUntilMs);
+      this.#emit(index, emitted.revision, 'watermark', false);
     }
   }
 
-  #emit(index: number, revision: number, closedBy: Window['closedBy'], closedUntilMs: number): void {
+  #emit(index: number, revision: number, closedBy: Window['closedBy'], final: boolean): void {
     const startMs = this.spec.startOf(index);
     const endMs = this.spec.endOf(index);
     const slices: ChannelSlice[] = [];
@@ -326,7 +352,7 @@ export class MachineWindows {
         null;
       if (slice !== null) slices.push(slice);
     }
-    if (this.spec.allowedLatenessMs === 0) this.#drop(endMs);
+    if (final) this.#drop(endMs);
     if (slices.length === 0) return;
     const { coverage, quality } = this.#whole(slices);
     this.#out.push({
@@ -341,7 +367,7 @@ export class MachineWindows {
         slices,
         closedBy,
       },
-      closedUntilMs,
+      closedUntilMs: final ? endMs : this.#finalUntilMs,
       settled: this.#settled,
       state: encodeHeld(this.#heldNow()),
     });

@@ -37,7 +37,8 @@ export class ScalarBuffer {
     // Equal times count as unordered: their order must not depend on which came first.
     if (at > this.#from && timeMs <= this.#time[at - 1]!) this.#ordered = false;
     this.#time[at] = timeMs;
-    this.#value[at] = value;
+    // -0 becomes 0: they are equal, so which of two twins came first would show in the bits.
+    this.#value[at] = value + 0;
     this.#sequence[at] = sequence;
     this.#mark[at] = quality;
     this.#to = at + 1;

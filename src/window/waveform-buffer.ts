@@ -79,7 +79,8 @@ export class WaveformBuffer {
 
   #order(): void {
     if (this.#ordered) return;
-    this.#blocks.sort(compareBlocks);
+    // Of twins the one of the best quality stays, whichever came first.
+    this.#blocks.sort((a, b) => compareBlocks(a, b) || a.quality - b.quality);
     this.#blocks.forEach((block, i) => {
       block.duplicate = i > 0 && compareBlocks(this.#blocks[i - 1]!, block) === 0;
     });
@@ -95,10 +96,16 @@ function compareBlocks(a: Block, b: Block): number {
     a.sampleRateHz - b.sampleRateHz ||
     a.values.length - b.values.length;
   if (head !== 0) return head;
-  for (let i = 0; i < a.values.length; i += 1) {
-    if (a.values[i] !== b.values[i]) return a.values[i]! < b.values[i]! ? -1 : 1;
+  // By bits, because NaN and -0 have no place in the order of numbers.
+  const [aBits, bBits] = [bitsOf(a.values), bitsOf(b.values)];
+  for (let i = 0; i < aBits.length; i += 1) {
+    if (aBits[i] !== bBits[i]) return aBits[i]! - bBits[i]!;
   }
   return 0;
+}
+
+function bitsOf(values: Float32Array): Uint32Array {
+  return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
 
 /** Joins blocks where |t0_next - (t0 + n/fs)| is below half a sample and the rate is the same. */

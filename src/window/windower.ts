@@ -66,7 +66,10 @@ export class Windower {
     this.#machines.get(machine)?.restore(closedUntilMs, decodeHeld(state));
   }
 
-  /** Between these two calls the samples come from the journal: none is late, none is counted, nothing closes. */
+  /**
+   * Between these two calls the samples come from the journal: none is late, none over the limit,
+   * nothing closes. Samples of a channel that is no longer configured count as refused.
+   */
   beginReplay(): void {
     for (const machine of this.#machines.values()) machine.beginReplay();
   }
