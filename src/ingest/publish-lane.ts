@@ -49,7 +49,14 @@ export class PublishLane {
    * @param arrivedMs monotonic @param nowMs wall clock
    */
   take(route: Route, bytes: Buffer, fields: PublishFields, arrivedMs: number, nowMs: number): AcceptOutcome {
-    const outcome = this.#context.acceptor.acceptPublish(route, bytes, fields, nowMs);
+    const outcome = this.#context.acceptor.accept(
+      route,
+      bytes,
+      fields.payloadFrom,
+      fields.payloadTo,
+      fields.qos,
+      nowMs,
+    );
     if (fields.qos === 0) return outcome;
     if (outcome === 'accepted') this.#await(fields.packetId, arrivedMs);
     else if (outcome === 'volatile') {

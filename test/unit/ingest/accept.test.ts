@@ -315,6 +315,33 @@ describe('Acceptor, many channels a message', () => {
     expect([counters.accepted, counters.deadLettered, counters.samples]).toEqual([0, 1, 1]);
   });
 
+  it('tells in the dead letter what was wrong with the first bad value', () => {
+    const { send, seen } = acceptor(fields, { limits: { maxChannels: 1 } });
+    send('f/m1', `{"t":${NOW},"temperature":true,"hydraulics":{"flow":1}}`);
+    send('f/m1', `{"t":${NOW},"temperature":1,"hydraulics":{"flow":[]}}`);
+    const { deadLetters, scalars } = seen();
+    expect(deadLetters.map(({ reason, detail }) => `${reason} ${detail}`)).toEqual([
+      'not_a_number temp is no number',
+      'too_many_channels 1 channels are known, temp would be one more',
+    ]);
+    expect(scalars.map(({ value }) => value)).toEqual([1]);
+  });
+
+  it('reads the block that docs/payloads.md shows how to make', () => {
+    const { send, seen } = acceptor({
+      machines: {
+        topics: ['w/{machine}/{channel}'],
+        payload: { format: 'block' },
+        channels: { '*': { kind: 'waveform', sampleRateHz: 1000, unit: 'g' } },
+      },
+    });
+    // Output of the Python function there for block(1764000000000.0, 1000, 'g', 4, [.5, -1.25, 3]).
+    const hex =
+      '4d574231010101000000807e69ab794200007a440000803f0400000003000000670000000000003f0000a0bf00004040';
+    send('w/m/c', Buffer.from(hex, 'hex'));
+    expect(seen().waveforms).toMatchObject([{ t0Ms: NOW, sequence: 4, values: [0.5, -1.25, 3] }]);
+  });
+
   it('finds the channels of allFields by itself, whatever order they come in', () => {
     const { send, seen } = acceptor(all);
     send('f/m1', `{"t":${NOW},"n":1,"a":1,"b":2,"zzz":9,"note":"x"}`);
