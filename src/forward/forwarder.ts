@@ -20,7 +20,8 @@ import { LineProtocolWriter } from './line-protocol-writer.ts';
 import { Pause } from './pause.ts';
 import { ReachabilityWatch } from './reachability-watch.ts';
 import { RequestSize } from './request-size.ts';
-import { Shipment } from './shipment.ts';
+import type { Shipment } from './shipment.ts';
+import { LIVE_POINTS, loadShipment } from './shipment-loader.ts';
 import { SinkHealth } from './sink-health.ts';
 import type { Held, PointWriter, RetryLater, WriteOutcome } from './write-outcome.ts';
 
@@ -164,6 +165,7 @@ export class Forwarder implements MetricSource {
       this.#outboxFailed(lane, error);
       return;
     }
+    if (this.#stopping) return;
     lane.idle = true;
     if (this.#health.failing) this.#other(lane).pause.wake();
     if (lane === this.#backlog || !this.#arrived) await lane.pause.sleep(IDLE_MS);
@@ -190,7 +192,7 @@ export class Forwarder implements MetricSource {
 
   /** One request of the lane. False when it has nothing to send. Throws what the outbox throws. */
   async #advance(lane: Lane): Promise<boolean> {
-    lane.shipment ??= this.#load(lane);
+    lane.shipment ??= await this.#load(lane);
     if (lane.shipment === null) return false;
     const { delivery } = lane.shipment;
     const indices = delivery.next(this.#size.lines);
@@ -202,16 +204,16 @@ export class Forwarder implements MetricSource {
     return true;
   }
 
-  #load(lane: Lane): Shipment | null {
+  async #load(lane: Lane): Promise<Shipment | null> {
     if (lane === this.#backlog && this.#handedOver !== null) {
       const shipment = this.#handedOver;
       this.#handedOver = null;
       return shipment;
     }
-    const batches = this.#reader.take(lane.name, this.#options.config.batchPoints);
-    if (batches.length === 0) return null;
-    const shipment = new Shipment(batches);
-    if (lane === this.#backlog) this.#flow.takenByBacklog(shipment.points, performance.now());
+    const shipment = await loadShipment(this.#reader, lane.name, this.#options.config.batchPoints);
+    if (shipment !== null && lane === this.#backlog) {
+      this.#flow.takenByBacklog(shipment.points, performance.now());
+    }
     return shipment;
   }
 
@@ -325,7 +327,8 @@ export class Forwarder implements MetricSource {
       }
     }
     // A full shipment says that more is waiting; otherwise the next points wait for company.
-    if (shipment.points < config.batchPoints) lane.restUntilMs = performance.now() + config.flushIntervalMs;
+    if (shipment.points < Math.min(config.batchPoints, LIVE_POINTS))
+      lane.restUntilMs = performance.now() + config.flushIntervalMs;
   }
 
   /** The store could not be read or written: its own affair, but no reason to spin. */

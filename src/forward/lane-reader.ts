@@ -21,14 +21,18 @@ export class LaneReader {
     this.#sink = sink;
   }
 
-  /** Batches of about `maxPoints` points in ascending order, now taken; empty when the lane has none. */
-  take(lane: LaneName, maxPoints: number): OutboxBatch[] {
+  /**
+   * Batches of about `maxPoints` points in ascending order, now taken; empty when the lane has none.
+   * @param afterId the backlog lane goes on after this batch; what it skips it finds again the next time
+   */
+  take(lane: LaneName, maxPoints: number, afterId = 0): OutboxBatch[] {
+    const isLive = lane === 'live';
     const batches = this.#outbox
-      .readOutbox(this.#sink, maxPoints, lane, lane === 'live' ? this.#newestSeen : 0)
-      .filter(({ id }) => !this.#taken.has(id) && id > this.#newestSeen === (lane === 'live'))
+      .readOutbox(this.#sink, maxPoints, lane, isLive ? this.#newestSeen : afterId)
+      .filter(({ id }) => !this.#taken.has(id) && id > this.#newestSeen === isLive)
       .sort((a, b) => a.id - b.id);
     for (const { id } of batches) this.#taken.add(id);
-    if (lane === 'live') this.#newestSeen = batches.at(-1)?.id ?? this.#newestSeen;
+    if (isLive) this.#newestSeen = batches.at(-1)?.id ?? this.#newestSeen;
     return batches;
   }
 

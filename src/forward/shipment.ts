@@ -3,7 +3,6 @@
 import type { OutboxBatch, SettleOutcome } from '../domain/outbox.ts';
 import type { Point } from '../domain/point.ts';
 import { Delivery } from './delivery.ts';
-import { encodeLine } from './line-protocol.ts';
 
 /** A few batches on their way to a sink. */
 export class Shipment {
@@ -13,10 +12,11 @@ export class Shipment {
   acceptedAtRefusal = 0;
   readonly #lines: readonly string[];
 
-  constructor(batches: readonly OutboxBatch[]) {
+  /** @param lines one for each point of the batches, in order; '' where a point has none */
+  constructor(batches: readonly OutboxBatch[], lines: readonly string[]) {
     this.batches = batches;
-    this.#lines = batches.flatMap(({ points }) => points.map(encodeLine));
-    this.delivery = new Delivery(this.#lines);
+    this.#lines = lines;
+    this.delivery = new Delivery(lines);
   }
 
   get points(): number {

@@ -8,6 +8,8 @@ export class MemoryOutbox implements OutboxReader {
   readonly deadLettered: { point: Point; reason: string }[] = [];
   delivered = 0;
   produced = 0;
+  /** An outbox may return batches up to `afterId` all the same. */
+  ignoresAfterId = false;
   /** Set to make `settleOutbox` fail: the process died between the server's answer and the settlement. */
   settleFails = false;
   #nextId = 1;
@@ -19,8 +21,10 @@ export class MemoryOutbox implements OutboxReader {
     return id;
   }
 
-  readOutbox(_sink: string, maxPoints: number, lane: 'live' | 'backlog'): OutboxBatch[] {
-    const all = [...this.#batches.values()].map(({ batch }) => batch).sort((a, b) => a.id - b.id);
+  readOutbox(_sink: string, maxPoints: number, lane: 'live' | 'backlog', afterId = 0): OutboxBatch[] {
+    const after = this.ignoresAfterId ? 0 : afterId;
+    const all = [...this.#batches.values()].map(({ batch }) => batch).filter(({ id }) => id > after);
+    all.sort((a, b) => a.id - b.id);
     if (lane === 'live') all.reverse();
     const taken: OutboxBatch[] = [];
     let points = 0;

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { LaneReader } from '../../../src/forward/lane-reader.ts';
 import { MemoryOutbox, numberedPoints } from '../../support/memory-outbox.ts';
 
-function setUp() {
+function makeReader(ignoresAfterId: boolean) {
   const outbox = new MemoryOutbox();
+  outbox.ignoresAfterId = ignoresAfterId;
   const reader = new LaneReader(outbox, 'plant');
   const append = (count: number) => {
     for (let i = 0; i < count; i++) outbox.append(numberedPoints(10));
@@ -12,7 +13,9 @@ function setUp() {
   return { outbox, reader, append, ids };
 }
 
-describe('LaneReader', () => {
+describe.each([false, true])('LaneReader (an outbox that ignores afterId: %s)', (ignoresAfterId) => {
+  const setUp = () => makeReader(ignoresAfterId);
+
   it('sends the newest first and leaves everything older to the backlog lane, oldest first', () => {
     const { append, ids } = setUp();
     append(10);
