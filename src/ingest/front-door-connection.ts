@@ -17,6 +17,7 @@ import { PacketType, publishFields, readConnect, readPublish, refusingConnack } 
 import { type FramerState, PacketFramer } from './packet-framer.ts';
 import { type LaneContext, PublishLane } from './publish-lane.ts';
 import { RateBudget } from './rate-budget.ts';
+import { readShared } from './shared-read.ts';
 import type { Route } from './topic-router.ts';
 
 /** Why a connection is not read; any number of these at once. */
@@ -78,9 +79,11 @@ export class FrontDoorConnection {
   #unreadSinceMs = 0;
   #preAuthBytes = 0;
 
-  constructor(socket: Socket, address: string, context: DoorContext) {
+  /** @param accepted paused, as the listener got it */
+  constructor(accepted: Socket, address: string, context: DoorContext) {
     const { limits } = context;
     this.address = address;
+    const socket = readShared(accepted, (chunk) => this.#received(chunk));
     this.#socket = socket;
     this.#context = context;
     this.#openedMs = performance.now();
@@ -91,7 +94,6 @@ export class FrontDoorConnection {
     );
     this.#budget = new RateBudget(limits.maxMessagesPerSecondPerConnection, this.#openedMs);
     socket.setNoDelay(true);
-    socket.on('data', (chunk) => this.#received(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#stream?.push(null));
     socket.on('error', () => undefined);

@@ -28,7 +28,9 @@ export class FrontDoor {
       },
       onClosed: (connection) => this.#left(connection),
     };
-    this.#server = createServer({ allowHalfOpen: false, noDelay: true }, (socket) => this.#arrived(socket));
+    this.#server = createServer({ allowHalfOpen: false, noDelay: true, pauseOnConnect: true }, (socket) =>
+      this.#arrived(socket),
+    );
   }
 
   get connections(): number {

@@ -4,8 +4,9 @@ const ZERO = 0x30;
 const NINE = 0x39;
 /** Powers of ten that are exact doubles. */
 const EXACT_POWERS = Float64Array.from({ length: 23 }, (_, i) => Number(`1e${i}`));
-/** More digits than this may not fit the 53 bits of a double. */
-const EXACT_DIGITS = 15;
+/** A mantissa of this many digits is exact if it is below 2^53: only its last digit can have rounded. */
+const EXACT_DIGITS = 16;
+const EXACT_MANTISSA = 2 ** 53;
 
 /** Reads numbers from a buffer; `at` is where the last one ended. */
 export class JsonNumberReader {
@@ -15,11 +16,11 @@ export class JsonNumberReader {
    * The number that begins at `from` and ends before `to`; NaN if the bytes there are no JSON number (`01`, `1.`,
    * `+1`, `NaN`). Infinity where JSON.parse gives it.
    *
-   * Up to 15 digits and 22 decimals, mantissa and power of ten are both exact doubles, so that their one product or
+   * Below 2^53 and up to 22 decimals, mantissa and power of ten are both exact doubles, so that their one product or
    * quotient is correctly rounded (Clinger, "How to read floating point numbers accurately", 1990). All others go
    * through the engine's own conversion.
    */
-  read(buffer: Uint8Array, from: number, to: number): number {
+  read(buffer: Buffer, from: number, to: number): number {
     let at = from;
     const negative = buffer[at] === 0x2d;
     if (negative) at += 1;
@@ -46,12 +47,13 @@ export class JsonNumberReader {
     }
     if (at < to && (buffer[at]! | 0x20) === 0x65) return this.#withExponent(buffer, from, at, to);
     this.at = at;
-    if (digits > EXACT_DIGITS || decimals >= EXACT_POWERS.length) return slowNumber(buffer, from, at);
+    if (digits > EXACT_DIGITS || mantissa >= EXACT_MANTISSA || decimals >= EXACT_POWERS.length)
+      return slowNumber(buffer, from, at);
     const value = decimals === 0 ? mantissa : mantissa / EXACT_POWERS[decimals]!;
     return negative ? -value : value;
   }
 
-  #withExponent(buffer: Uint8Array, from: number, exponentAt: number, to: number): number {
+  #withExponent(buffer: Buffer, from: number, exponentAt: number, to: number): number {
     let at = exponentAt + 1;
     if (buffer[at] === 0x2b || buffer[at] === 0x2d) at += 1;
     const digitsFrom = at;
@@ -62,6 +64,6 @@ export class JsonNumberReader {
   }
 }
 
-function slowNumber(buffer: Uint8Array, from: number, to: number): number {
-  return Number(Buffer.from(buffer.buffer, buffer.byteOffset + from, to - from).toString('latin1'));
+function slowNumber(buffer: Buffer, from: number, to: number): number {
+  return Number(buffer.toString('latin1', from, to));
 }

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import mqtt from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
@@ -414,6 +415,44 @@ describe('the broker behind the front door', () => {
     expect(metric(source.metrics(), 'millwright_ingest_messages_total', 'accepted')).toBe(3);
   });
 
+  it('keeps at most 1000 messages for a subscriber that is away', async () => {
+    const { source, port } = await start({ commitEveryMs: 2, keep: false });
+    const subscribe = encode({
+      cmd: 'subscribe',
+      messageId: 1,
+      subscriptions: [{ topic: 'plant/#', qos: 1 }],
+    });
+    const first = await client(port, { clean: false, clientId: 'away' });
+    first.send(subscribe);
+    await first.until(() => first.packets.length === 2);
+    first.close();
+    const raw = await client(port);
+    for (let i = 1; i <= 1200; i++) {
+      raw.send(publishPacket('plant/m1/temp', json(i), i));
+      if (i % 100 === 0) await raw.until(() => raw.acked.length === i);
+    }
+    expect(metric(source.metrics(), 'millwright_ingest_fan_out_dropped_total')).toBe(200);
+    const again = await client(port, { clean: false, clientId: 'away' });
+    const got = () => again.packets.filter(({ cmd }) => cmd === 'publish').length;
+    await again.until(() => got() === 1000);
+    await pause(100);
+    expect(got()).toBe(1000);
+  });
+
+  it('lets a second client with the same id take over, without mixing up acknowledgements', async () => {
+    const { source, port, commit } = await start();
+    const old = await client(port, { clientId: 'twin' });
+    old.send(publishPacket('plant/m1/temp', json(1), 1));
+    await old.until(() => source.pendingAcks === 1);
+    const young = await client(port, { clientId: 'twin' });
+    await old.until(() => old.closed);
+    young.send(publishPacket('plant/m1/temp', json(2), 2));
+    await young.until(() => source.pendingAcks === 1);
+    commit();
+    await young.until(() => young.acked.length === 1);
+    expect([old.acked, young.acked]).toEqual([[], [2]]);
+  });
+
   it('never writes an acknowledgement into the middle of another packet', async () => {
     const { port } = await start({ commitEveryMs: 1, keep: false });
     const raw = await client(port);
@@ -447,7 +486,7 @@ describe('the broker behind the front door', () => {
     const raw = await client(port);
     const note = 'x'.repeat(20_000);
     let slowest = 0;
-    for (let i = 1; i <= 1000; i++) {
+    for (let i = 1; i <= 600; i++) {
       const before = performance.now();
       raw.send(publishPacket('plant/m1/temp', JSON.stringify({ t: i, v: i, note }), i));
       await raw.until(() => raw.acked.length === i);
@@ -455,6 +494,49 @@ describe('the broker behind the front door', () => {
     }
     expect(slowest).toBeLessThan(400);
     await raw.until(() => source.connections === 1);
+  });
+
+  it('survives clients that send damaged packets, and goes on serving the others', async () => {
+    const { source, port } = await start({
+      commitEveryMs: 10,
+      ingest: { limits: { maxPreAuthConnections: 1000 } },
+    });
+    const healthy = await client(port);
+    const session = [
+      publishPacket('plant/m1/temp', json(1), 1, true),
+      publishPacket('elsewhere', 'x', 2),
+      encode({
+        cmd: 'publish',
+        topic: 'plant/m1/temp',
+        payload: 'x',
+        qos: 2,
+        dup: true,
+        retain: false,
+        messageId: 3,
+      }),
+      encode({ cmd: 'subscribe', messageId: 4, subscriptions: [{ topic: 'a/+/#', qos: 2 }] }),
+      encode({ cmd: 'unsubscribe', messageId: 5, unsubscriptions: ['a/+/#'] }),
+      encode({ cmd: 'pubrel', messageId: 3 }),
+      encode({ cmd: 'pingreq' }),
+    ];
+    const numbers = fc.sample(fc.nat(), { seed: 7, numRuns: 4000 });
+    const random = (below: number) => numbers.pop()! % below;
+    for (let round = 0; round < 150; round++) {
+      const raw = new RawClient(port);
+      const will = { topic: 'plant/m1/state', payload: Buffer.from('{'), qos: 1 as const, retain: true };
+      const hello = connectPacket(round % 3 === 0 ? { will } : {});
+      const body = Buffer.concat([...session, ...session]);
+      const target = round % 4 === 0 ? hello : body;
+      for (let i = 0; i < 1 + (round % 6); i++) target[random(target.length)] = random(256);
+      raw.send(hello, body);
+      if (round % 10 === 0) await pause(20);
+      if (round % 2 === 0) setTimeout(() => raw.close(), 50);
+      else cleanups.push(() => raw.close());
+    }
+    await pause(300);
+    healthy.send(publishPacket('plant/m9/temp', json(1), 77));
+    await healthy.until(() => healthy.acked.length === 1);
+    expect(source.health.ok).toBe(true);
   });
 
   it('takes any cutting of the byte stream, from a byte at a time to all at once', async () => {

@@ -34,6 +34,14 @@ function agree(text: string | Uint8Array): boolean {
 const number = fc.oneof(
   fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),
   fc.integer().map(String),
+  fc
+    .tuple(fc.bigInt({ min: 2n ** 53n - 40n, max: 2n ** 53n + 40n }), fc.nat({ max: 16 }))
+    .map(([mantissa, decimals]) =>
+      String(mantissa)
+        .replace(new RegExp(`(\\d{${decimals}})$`), '.$1')
+        .replace(/^\./, '0.')
+        .replace(/\.$/, ''),
+    ),
   fc.bigInt({ min: 0n, max: 10n ** 30n }).map(String),
   fc.stringMatching(/^-?(0|[1-9]\d{0,20})(\.\d{1,25})?([eE][+-]?\d{1,4})?$/),
   fc.constantFrom('01', '1.', '.5', '+1', '-', '1e', '0x10', 'NaN', 'Infinity', '-0', '1e999', '1e-999'),
