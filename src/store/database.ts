@@ -5,7 +5,7 @@
 
 import Database from 'better-sqlite3';
 import { describeError, GatewayError } from '../errors.ts';
-import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION, TABLES } from './schema.ts';
+import { APPLICATION_ID, MIGRATIONS, PAGE_BYTES, SCHEMA_VERSION, TABLES } from './schema.ts';
 import { readTwins, TwinTable } from './twin-table.ts';
 
 export type Connection = Database.Database;
@@ -71,7 +71,7 @@ export function refuseForeign(path: string): void {
 export function openWriter(path: string): Connection {
   const db = new Database(path, { timeout: 2000 });
   try {
-    db.pragma('page_size = 4096');
+    db.pragma(`page_size = ${PAGE_BYTES}`);
     db.pragma('journal_mode = WAL');
     // After WAL, and explicitly: better-sqlite3 is compiled to fall back to NORMAL at the first write in WAL mode.
     db.pragma('synchronous = FULL');

@@ -100,13 +100,15 @@ export class DeadLetterTable {
     this.bytes = row.bytes;
   }
 
-  insert(id: number, letter: DeadLetter): void {
+  /** @returns false where the id is in use */
+  insert(id: number, letter: DeadLetter): boolean {
     const { payload, reason, detail, source, receivedMs } = letter;
     const head = sealJson(`dead_letter/${id}`, { reason, detail, source, receivedMs });
     const body = sealBytes(`dead_letter_payload/${id}`, payload);
-    if (this.#insert.run(id, head, body).changes === 0) return;
+    if (this.#insert.run(id, head, body).changes === 0) return false;
     this.count += 1;
     this.bytes += head.length + body.length;
+    return true;
   }
 
   read(id: number): StoredDeadLetter | null {

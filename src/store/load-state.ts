@@ -47,7 +47,7 @@ export function loadState(input: LoadInput): LoadedState {
   const { values, damaged, lost } = input.ledger.loadAndRepair();
   const read = ledgerFrom(values);
   const state = withTotals(input, read);
-  const gone = adoptSinks(input, state, read, lost > 0);
+  const gone = adoptSinks(input, state, read, lost > 0 || input.salvaging);
   const badHeads = input.outbox.count([...state.sinks, ...gone]);
   const pendingDifference: Record<string, number> = {};
   input.db.transaction(() => {

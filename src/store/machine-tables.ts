@@ -19,6 +19,9 @@ interface StateRow {
   readonly seal: unknown;
 }
 
+/** Key under which `state` mirrors `closed_until`; stages can't use it, as theirs hold no NUL. */
+const MIRROR_KEY = 'closed_until\0';
+
 /** NUL separates what may itself hold slashes. */
 function stateTag(machine: string, key: string): string {
   return `state\0${machine}\0${key}`;
@@ -28,6 +31,19 @@ function stateTag(machine: string, key: string): string {
 export function unsealState(row: StateRow): MachineState | null {
   const value = unsealBytes(stateTag(row.machine, row.key), row.seal);
   return value === null ? null : { machine: row.machine, key: row.key, value: new Uint8Array(value) };
+}
+
+/**
+ * The ends of windows among the states. Without its end a machine would close windows again from what is left of
+ * their samples, and send the wrong result over the right one: so the ends are kept on two pages.
+ */
+export function mirroredEnds(states: readonly (MachineState | null)[]): Map<string, number> {
+  const ends = new Map<string, number>();
+  for (const state of states) {
+    if (state?.key !== MIRROR_KEY || state.value.length !== 8) continue;
+    ends.set(state.machine, new DataView(state.value.buffer, state.value.byteOffset).getFloat64(0, true));
+  }
+  return ends;
 }
 
 /** Channels of any connection, by index. */
@@ -42,12 +58,14 @@ export class MachineTables {
   readonly #putState;
   readonly #deleteState;
   readonly #states;
+  readonly #mirrors;
 
   constructor(db: Connection) {
     this.#channels = new TwinTable(db, 'channel');
     this.#closedUntil = new TwinTable(db, 'closed_until');
     this.#putState = db.prepare('INSERT OR REPLACE INTO state (machine, key, seal) VALUES (?, ?, ?)');
     this.#deleteState = db.prepare('DELETE FROM state WHERE machine = ? AND key = ?');
+    this.#mirrors = db.prepare('SELECT machine, key, seal FROM state WHERE key = ?');
     // Pages through the primary key, so that no cursor stays open while the caller works.
     this.#states = db.prepare(
       'SELECT machine, key, seal FROM state WHERE (machine, key) > (?, ?) ORDER BY machine, key LIMIT 64',
@@ -62,12 +80,15 @@ export class MachineTables {
 
   writeResult(result: WindowResult): void {
     // Points that belong to no window come without a machine.
-    if (result.machine !== '') this.#closedUntil.write(result.machine, result.closedUntilMs);
+    if (result.machine !== '') this.writeClosedUntil(result.machine, result.closedUntilMs);
     for (const write of result.stateWrites) this.writeState(write);
   }
 
   writeClosedUntil(machine: string, endMs: number): void {
     this.#closedUntil.write(machine, endMs);
+    // The machine's states are on another page, and one that is written anyway.
+    const value = new Uint8Array(Float64Array.of(endMs).buffer);
+    this.writeState({ machine, key: MIRROR_KEY, value });
   }
 
   writeState({ machine, key, value }: StateWrite): void {
@@ -82,20 +103,13 @@ export class MachineTables {
     return { channels, repaired: damaged.length - lost, lost };
   }
 
-  /**
-   * End of the last stored window of each machine. Where a row is lost beyond repair, machines without one get the
-   * latest end of all: a window may then be missing, but none is sent twice with other content.
-   */
-  loadClosedUntil(machines: Iterable<string>): {
-    closedUntil: Map<string, number>;
-    repaired: number;
-    lost: number;
-  } {
+  /** End of the last stored window of each machine, from the table or its mirror in `state`. */
+  loadClosedUntil(): { closedUntil: Map<string, number>; repaired: number; lost: number } {
     const { values, damaged, lost } = this.#closedUntil.loadAndRepair();
     const closedUntil = values as Map<string, number>;
-    if (lost > 0 && closedUntil.size > 0) {
-      const latest = Math.max(...closedUntil.values());
-      for (const machine of machines) if (!closedUntil.has(machine)) closedUntil.set(machine, latest);
+    const mirrors = (this.#mirrors.all(MIRROR_KEY) as StateRow[]).map(unsealState);
+    for (const [machine, endMs] of mirroredEnds(mirrors)) {
+      closedUntil.set(machine, Math.max(endMs, closedUntil.get(machine) ?? endMs));
     }
     return { closedUntil, repaired: damaged.length - lost, lost };
   }
@@ -108,7 +122,7 @@ export class MachineTables {
       for (const row of rows) {
         const state = unsealState(row);
         if (state === null) onBad(row);
-        else yield state;
+        else if (state.key !== MIRROR_KEY) yield state;
       }
       const last = rows.at(-1);
       if (last === undefined) return;

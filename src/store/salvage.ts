@@ -1,24 +1,43 @@
 /** A damaged database in quarantine in, every row of it that can be believed out, a few at a time. */
 
-import { closeSync, existsSync, fsyncSync, openSync, readSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { ChannelRef } from '../domain/machine.ts';
 import { type Connection, checkTables, createEmpty, openReader } from './database.ts';
 import { decodeDeadLetterRow, type StoredDeadLetter } from './dead-letters.ts';
 import { decodeBatch } from './journal.ts';
 import { type LedgerRead, ledgerFrom } from './ledger-book.ts';
-import { type MachineState, unsealState } from './machine-tables.ts';
+import { type MachineState, mirroredEnds, unsealState } from './machine-tables.ts';
 import { decodeBody, decodeHead } from './outbox-codec.ts';
 import type { OutboxRow } from './outbox-view.ts';
+import { type ScannedRow, scanPages } from './page-scan.ts';
 import { DATABASE_FILE } from './quarantine.ts';
+import { PAGE_BYTES } from './schema.ts';
+import { unsealJson } from './seal.ts';
 import { readTwins, type TwinKey, type TwinTableName } from './twin-table.ts';
 
-const PAGE_BYTES = 4096;
+/** A damaged file: with SQL as far as that goes, page by page beyond. */
+export interface Quarantined {
+  readonly path: string;
+  /** Null where not even the list of tables can be made to fit. */
+  readonly db: Connection | null;
+}
 
-/** Opens a quarantined file for reading, or answers null where not even its first page can be made to fit. */
-export function openQuarantined(folder: string): Connection | null {
+/** Opens a quarantined file for reading. */
+export function openQuarantined(folder: string): Quarantined {
   const path = join(folder, DATABASE_FILE);
-  return tryOpen(path) ?? (restoreFirstPage(folder, path) ? tryOpen(path) : null);
+  return { path, db: tryOpen(path) ?? (restoreSchemaPages(folder, path) ? tryOpen(path) : null) };
 }
 
 function tryOpen(path: string): Connection | null {
@@ -34,172 +53,194 @@ function tryOpen(path: string): Connection | null {
 }
 
 /**
- * Replaces the first page, which holds the list of tables, by that of an empty file: all files of one schema version
- * place their tables alike. The original page is kept beside it.
+ * Replaces the pages that hold the list of tables by those of an empty file: all files of one schema version place
+ * their tables alike. The original pages are kept beside it.
  */
-function restoreFirstPage(folder: string, path: string): boolean {
+function restoreSchemaPages(folder: string, path: string): boolean {
   try {
-    const pages = Math.floor(statSync(path).size / PAGE_BYTES);
-    if (pages < 2) return false;
-    const page = emptyFirstPage(join(folder, 'template.db'));
-    page.writeUInt32BE(pages, 28);
-    page.writeUInt32BE(0, 32);
-    page.writeUInt32BE(0, 36);
-    const file = openSync(path, 'r+');
-    try {
-      const original = Buffer.alloc(PAGE_BYTES);
-      readSync(file, original, 0, PAGE_BYTES, 0);
-      writeFileOnce(join(folder, 'first-page.original'), original);
-      writeSync(file, page, 0, PAGE_BYTES, 0);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    const pages = emptySchemaPages(join(folder, 'template.db'));
+    const pageCount = Math.floor(statSync(path).size / PAGE_BYTES);
+    if (pageCount < Math.max(...pages.keys())) return false;
+    const first = pages.get(1)!;
+    // Header: size of the file in pages, no free pages known.
+    first.writeUInt32BE(pageCount, 28);
+    first.writeUInt32BE(0, 32);
+    first.writeUInt32BE(0, 36);
+    for (const [pageNumber, page] of pages) replacePage(folder, path, pageNumber, page);
     return true;
   } catch {
     return false;
   }
 }
 
-function emptyFirstPage(path: string): Buffer {
+/** Pages of an empty file's list of tables, by page number (from 1). */
+function emptySchemaPages(path: string): Map<number, Buffer> {
   createEmpty(path);
-  const page = Buffer.alloc(PAGE_BYTES);
-  const file = openSync(path, 'r');
-  readSync(file, page, 0, PAGE_BYTES, 0);
-  closeSync(file);
+  const template = openReader(path);
+  const numbers = template
+    .prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'")
+    .pluck()
+    .all() as number[];
+  template.close();
+  const content = readFileSync(path);
   for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
-  return page;
+  return new Map(
+    numbers.map((n) => [n, Buffer.from(content.subarray((n - 1) * PAGE_BYTES, n * PAGE_BYTES))]),
+  );
 }
 
-function writeFileOnce(path: string, bytes: Buffer): void {
-  if (existsSync(path)) return;
-  const file = openSync(path, 'w', 0o600);
-  writeSync(file, bytes);
-  closeSync(file);
+function replacePage(folder: string, path: string, pageNumber: number, page: Buffer): void {
+  const at = (pageNumber - 1) * PAGE_BYTES;
+  const file = openSync(path, 'r+');
+  try {
+    const original = Buffer.alloc(PAGE_BYTES);
+    readSync(file, original, 0, PAGE_BYTES, at);
+    const keptAs = join(folder, `page-${pageNumber}.original`);
+    if (!existsSync(keptAs)) writeFileSync(keptAs, original, { mode: 0o600 });
+    writeSync(file, page, 0, PAGE_BYTES, at);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** What the next start needs at once; the rest may come later. */
 export interface Essentials {
   readonly ledger: LedgerRead;
   readonly channels: readonly ChannelRef[];
-  readonly closedUntil: ReadonlyMap<string, number>;
   readonly states: readonly MachineState[];
+  /** Null where neither the table nor its mirror can be read: then the journal must not be replayed. */
+  readonly closedUntil: ReadonlyMap<string, number> | null;
 }
 
 /** Reads the small tables as far as they can be read. Never throws. */
-export function readEssentials(db: Connection): Essentials {
+export function readEssentials(source: Quarantined): Essentials {
+  const states = readableStates(source);
+  const table = twinsOrNull(source, 'closed_until') as Map<string, number> | null;
+  const ends = new Map([...(table ?? []), ...mirroredEnds(states ?? [])]);
+  for (const [machine, endMs] of table ?? []) ends.set(machine, Math.max(endMs, ends.get(machine)!));
   return {
-    ledger: ledgerFrom(twinsOrNone(db, 'ledger')),
-    channels: [...twinsOrNone(db, 'channel').values()] as ChannelRef[],
-    closedUntil: twinsOrNone(db, 'closed_until') as Map<string, number>,
-    states: readableStates(db),
+    ledger: ledgerFrom(twinsOrNull(source, 'ledger') ?? new Map()),
+    channels: readableChannels(source),
+    states: states ?? [],
+    closedUntil: table === null && states === null ? null : ends,
   };
 }
 
-function twinsOrNone(db: Connection, name: TwinTableName): Map<TwinKey, unknown> {
+function twinsOrNull({ db }: Quarantined, name: TwinTableName): Map<TwinKey, unknown> | null {
   try {
-    return readTwins(db, name).values;
+    return db === null ? null : readTwins(db, name).values;
   } catch {
-    return new Map();
+    return null;
   }
 }
 
-function readableStates(db: Connection): MachineState[] {
+function readableChannels(source: Quarantined): ChannelRef[] {
+  const byIndex = new Map<number, ChannelRef>();
+  for (const ref of (twinsOrNull(source, 'channel') ?? scannedChannels(source)).values()) {
+    byIndex.set((ref as ChannelRef).index, ref as ChannelRef);
+  }
+  return [...byIndex.values()];
+}
+
+function scannedChannels({ path }: Quarantined): Map<TwinKey, unknown> {
+  const found = new Map<TwinKey, unknown>();
+  for (const { blobs } of scanPages(path)) {
+    const [seal, twin] = blobs;
+    const sound = (unsealJson('channel', seal) ?? unsealJson('channel', twin)) as [TwinKey, unknown] | null;
+    if (sound !== null) found.set(sound[0], sound[1]);
+  }
+  return found;
+}
+
+/** Null where not even a part can be read. */
+function readableStates({ db }: Quarantined): MachineState[] | null {
   const found = new Map<string, MachineState>();
   for (const direction of ['ASC', 'DESC']) {
     try {
       const sql = `SELECT machine, key, seal FROM state ORDER BY machine ${direction}, key ${direction}`;
-      for (const row of db.prepare(sql).iterate() as IterableIterator<Parameters<typeof unsealState>[0]>) {
+      const rows = db?.prepare(sql).iterate() ?? [];
+      for (const row of rows as Iterable<Parameters<typeof unsealState>[0]>) {
         const state = unsealState(row);
         if (state !== null) found.set(`${state.machine}\0${state.key}`, state);
       }
-      break;
+      if (db !== null) return [...found.values()];
     } catch {
       // Up to the damaged page from one side, then from the other.
     }
   }
-  return [...found.values()];
+  return found.size === 0 ? null : [...found.values()];
 }
 
-/** Sound journal rows, ascending as far as the damage lets. */
-export function* readableJournal(db: Connection): Generator<{ id: number; body: Buffer }> {
-  for (const row of readableRows<{ id: number; body: Buffer }>(db, 'journal', 'body')) {
-    if (decodeBatch(row.id, row.body) !== null) yield row;
+/** Sound journal rows. */
+export function* readableJournal(source: Quarantined): Generator<{ id: number; body: Buffer }> {
+  for (const { id, blobs } of rowsOf(source, 'journal', ['body'])) {
+    const [body] = blobs;
+    if (body !== undefined && decodeBatch(id, body) !== null) yield { id, body };
   }
 }
 
-/** Sound outbox rows; null stands for a row that was not. */
-export function* readableOutbox(db: Connection): Generator<OutboxRow | null> {
-  for (const row of readableRows<OutboxRow>(db, 'outbox', 'head, body')) {
-    const head = decodeHead(row.id, row.head);
-    yield head !== null && decodeBody(row.id, head, row.body) !== null ? row : null;
+/** Sound outbox rows. */
+export function* readableOutbox(source: Quarantined): Generator<OutboxRow> {
+  for (const { id, blobs } of rowsOf(source, 'outbox', ['head', 'body'])) {
+    const about = decodeHead(id, blobs[0]);
+    if (about !== null && decodeBody(id, about, blobs[1]) !== null)
+      yield { id, head: blobs[0]!, body: blobs[1]! };
   }
 }
 
-/** Sound dead letters; null stands for a row that was not. */
-export function* readableDeadLetters(db: Connection): Generator<StoredDeadLetter | null> {
-  for (const row of readableRows<{ id: number; head: Buffer; body: Buffer }>(
-    db,
-    'dead_letter',
-    'head, body',
-  )) {
-    yield decodeDeadLetterRow(row);
+/** Sound dead letters. */
+export function* readableDeadLetters(source: Quarantined): Generator<StoredDeadLetter> {
+  for (const { id, blobs } of rowsOf(source, 'dead_letter', ['head', 'body'])) {
+    const letter = blobs.length === 2 ? decodeDeadLetterRow({ id, head: blobs[0]!, body: blobs[1]! }) : null;
+    if (letter !== null) yield letter;
   }
 }
 
-/** Largest id of a table that can be read, 0 where none can. */
-export function largestId(db: Connection, table: 'journal' | 'outbox' | 'dead_letter'): number | null {
+/** Largest id of a table, null where it can't be read. */
+export function largestId(db: Connection | null, table: 'journal' | 'outbox' | 'dead_letter'): number | null {
   try {
-    return (db.prepare(`SELECT max(id) FROM ${table}`).pluck().get() as number | null) ?? 0;
+    return db === null
+      ? null
+      : ((db.prepare(`SELECT max(id) FROM ${table}`).pluck().get() as number | null) ?? 0);
   } catch {
     return null;
   }
 }
 
 /**
- * Walks a table by id; at a page that can't be read it looks for the next id that can, in growing steps, and fills
- * in from there downwards.
+ * Rows of a table in the order of their ids; from the first page that can't be read on, whatever any page of the file
+ * holds: also rows of other tables, rows seen before and rows deleted long ago. The caller tells them by checksum.
  */
-function* readableRows<Row extends { readonly id: number }>(
-  db: Connection,
+function* rowsOf(
+  { db, path }: Quarantined,
   table: string,
-  columns: string,
-): Generator<Row> {
-  const up = db.prepare(`SELECT id, ${columns} FROM ${table} WHERE id >= ? ORDER BY id LIMIT 1`);
-  const down = db.prepare(
-    `SELECT id, ${columns} FROM ${table} WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT 1`,
-  );
-  const tryRow = (read: () => unknown): Row | null | undefined => {
+  columns: readonly string[],
+): Generator<ScannedRow> {
+  const next = readNext(db, table, columns);
+  let after = Number.MIN_SAFE_INTEGER;
+  for (;;) {
+    const row = next(after);
+    if (row === null) return;
+    if (row === 'unreadable') break;
+    yield row;
+    after = row.id;
+  }
+  yield* scanPages(path);
+}
+
+type Next = ScannedRow | null | 'unreadable';
+
+function readNext(db: Connection | null, table: string, columns: readonly string[]): (after: number) => Next {
+  const sql = `SELECT id, ${columns.join(', ')} FROM ${table} WHERE id > ? ORDER BY id LIMIT 1`;
+  const statement = db?.prepare(sql).raw();
+  return (after) => {
     try {
-      return (read() as Row | undefined) ?? null;
+      if (statement === undefined) return 'unreadable';
+      const row = statement.get(after) as [number, ...Buffer[]] | undefined;
+      return row === undefined ? null : { id: row[0], blobs: row.slice(1) as Buffer[] };
     } catch {
-      return undefined;
+      return 'unreadable';
     }
   };
-  let at = Number.MIN_SAFE_INTEGER;
-  for (;;) {
-    const row = tryRow(() => up.get(at));
-    if (row === null) return;
-    if (row !== undefined) {
-      yield row;
-      at = row.id + 1;
-      continue;
-    }
-    // A damaged page: ids are positive in any file of ours.
-    const gapFrom = Math.max(at, 0);
-    let beyond: Row | null | undefined;
-    for (let step = 1; step <= 2 ** 42 && beyond === undefined; step *= 2)
-      beyond = tryRow(() => up.get(gapFrom + step));
-    let below: Row | null | undefined = beyond ?? undefined;
-    let before = beyond?.id ?? Number.MAX_SAFE_INTEGER;
-    do {
-      below = tryRow(() => down.get(before, gapFrom));
-      if (below) {
-        yield below;
-        before = below.id;
-      }
-    } while (below);
-    if (!beyond) return;
-    at = beyond.id;
-  }
 }

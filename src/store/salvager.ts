@@ -19,6 +19,7 @@ import {
   type Essentials,
   largestId,
   openQuarantined,
+  type Quarantined,
   readableDeadLetters,
   readableJournal,
   readableOutbox,
@@ -33,20 +34,18 @@ const JOURNAL_ROWS_PER_TRANSACTION = 1000;
 
 export type SalvagedItem =
   | { readonly kind: 'outbox'; readonly row: OutboxRow }
-  | { readonly kind: 'dead_letter'; readonly letter: StoredDeadLetter }
-  /** A row that can't be believed. */
-  | { readonly kind: 'lost' };
+  | { readonly kind: 'dead_letter'; readonly letter: StoredDeadLetter };
 
 /** Brings back the rows of one quarantined file. */
 export class Salvager {
   readonly folder: string;
-  /** Rows brought back and rows that could not be believed, since this start. */
+  /** Rows brought back, and rows there was no room for, since this start. */
   salvagedRows = 0;
-  lostRows = 0;
-  readonly #source: Connection;
+  refusedRows = 0;
+  readonly #source: Quarantined;
   readonly #items: Generator<SalvagedItem>;
 
-  constructor(folder: string, source: Connection) {
+  constructor(folder: string, source: Quarantined) {
     this.folder = folder;
     this.#source = source;
     this.#items = items(source);
@@ -56,17 +55,13 @@ export class Salvager {
    * Starts on the newest quarantined file that has not been worked off, first bringing over what the pipeline needs
    * before it can start: ledger, channels, machine states, journal.
    *
-   * @returns null where there is nothing to do or nothing can be read
+   * @returns null where there is nothing to do
    */
   static begin(db: Connection, dataDir: string, logger: Logger): Salvager | null {
     const folder = unsalvagedFolder(dataDir);
     if (folder === null) return null;
     const source = openQuarantined(folder);
-    if (source === null) {
-      markSalvaged(folder, { readable: false });
-      logger.error({ folder }, 'nothing of the damaged database can be read; it is kept for inspection');
-      return null;
-    }
+    if (source.db === null) logger.warn({ folder }, 'the damaged database can be read only page by page');
     const meta = new TwinTable(db, 'meta');
     if (meta.loadAndRepair().values.get('salvaging') !== basename(folder)) {
       bringEssentials(db, source);
@@ -88,17 +83,19 @@ export class Salvager {
 
   /** Puts one row back, if there is room and somebody still wants it. Inside the caller's transaction. */
   restore(item: SalvagedItem, draft: LedgerState, { outbox, deadLetters, budget }: SalvageTarget): void {
-    if (item.kind === 'dead_letter') deadLetters.insert(item.letter.id, item.letter);
-    if (item.kind === 'outbox' && draft.sinks.some((sink) => !isTaken(sink.cursor, item.row.id))) {
-      const head = decodeHead(item.row.id, item.row.head)!;
-      if (budget.missing(head.bodyBytes) > 0) {
-        this.lostRows += 1;
-        return;
-      }
-      if (outbox.restore(item.row)) adoptRow(draft, item.row.id, head);
+    if (item.kind === 'dead_letter') {
+      if (deadLetters.insert(item.letter.id, item.letter)) this.salvagedRows += 1;
+      return;
     }
-    if (item.kind === 'lost') this.lostRows += 1;
-    else this.salvagedRows += 1;
+    const { id, head } = item.row;
+    if (draft.sinks.every((sink) => isTaken(sink.cursor, id))) return;
+    const about = decodeHead(id, head)!;
+    if (budget.missing(about.bodyBytes) > 0) {
+      this.refusedRows += 1;
+    } else if (outbox.restore(item.row)) {
+      adoptRow(draft, id, about);
+      this.salvagedRows += 1;
+    }
   }
 
   /** Everything readable is back: points that are still missing are lost, and booked so. */
@@ -109,12 +106,12 @@ export class Salvager {
   }
 
   finish(): void {
-    markSalvaged(this.folder, { readable: true, salvagedRows: this.salvagedRows, lostRows: this.lostRows });
+    markSalvaged(this.folder, { salvagedRows: this.salvagedRows, refusedRows: this.refusedRows });
     this.close();
   }
 
   close(): void {
-    this.#source.close();
+    this.#source.db?.close();
   }
 }
 
@@ -134,22 +131,24 @@ function adoptRow(draft: LedgerState, id: number, head: OutboxHead): void {
   }
 }
 
-function* items(source: Connection): Generator<SalvagedItem> {
-  for (const row of readableOutbox(source)) yield row === null ? { kind: 'lost' } : { kind: 'outbox', row };
-  for (const letter of readableDeadLetters(source)) {
-    yield letter === null ? { kind: 'lost' } : { kind: 'dead_letter', letter };
-  }
+function* items(source: Quarantined): Generator<SalvagedItem> {
+  for (const row of readableOutbox(source)) yield { kind: 'outbox', row };
+  for (const letter of readableDeadLetters(source)) yield { kind: 'dead_letter', letter };
 }
 
-function bringEssentials(db: Connection, source: Connection): void {
+function bringEssentials(db: Connection, source: Quarantined): void {
   const essentials = readEssentials(source);
   db.transaction(() => {
-    bringLedger(new TwinTable(db, 'ledger'), source, essentials);
+    bringLedger(new TwinTable(db, 'ledger'), source.db, essentials);
     const machines = new MachineTables(db);
     machines.writeChannels(essentials.channels);
-    for (const [machine, endMs] of essentials.closedUntil) machines.writeClosedUntil(machine, endMs);
+    for (const [machine, endMs] of essentials.closedUntil ?? []) machines.writeClosedUntil(machine, endMs);
     for (const state of essentials.states) machines.writeState(state);
   })();
+  if (essentials.closedUntil !== null) bringJournal(db, source);
+}
+
+function bringJournal(db: Connection, source: Quarantined): void {
   const insert = db.prepare('INSERT OR IGNORE INTO journal (id, body) VALUES (?, ?)');
   const insertAll = db.transaction((rows: readonly { id: number; body: Buffer }[]) => {
     for (const { id, body } of rows) insert.run(id, body);
@@ -164,17 +163,17 @@ function bringEssentials(db: Connection, source: Connection): void {
   insertAll(rows);
 }
 
-function bringLedger(table: TwinTable, source: Connection, { ledger }: Essentials): void {
+function bringLedger(table: TwinTable, source: Connection | null, { ledger }: Essentials): void {
   const { sinks: _none, ...empty } = emptyLedger();
   const totals = { ...empty, ...ledger.totals };
-  const beyond = (name: 'journal' | 'outbox' | 'dead_letter', next: number): number => {
+  const beyond = (name: 'outbox' | 'dead_letter', next: number): number => {
     const largest = largestId(source, name);
     if (largest !== null) return Math.max(next, largest + 1);
     return ledger.totals === null ? UNREACHED_ID : next;
   };
+  // Totals and ids of batches follow from the journal itself.
   table.write('totals', {
     ...totals,
-    nextBatchId: beyond('journal', totals.nextBatchId),
     nextOutboxId: beyond('outbox', totals.nextOutboxId),
     nextDeadLetterId: beyond('dead_letter', totals.nextDeadLetterId),
   });

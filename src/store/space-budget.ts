@@ -3,10 +3,10 @@
 import type { StoreConfig } from '../config/schema.ts';
 import type { Connection } from './database.ts';
 import { freeBytes } from './disk-space.ts';
+import { PAGE_BYTES } from './schema.ts';
 
-const PAGE_BYTES = 4096;
-/** Pages a commit takes beside its blobs: tree pages, ledger, free list. */
-const OVERHEAD_BYTES = 32 * PAGE_BYTES;
+/** What a commit takes beside its blobs: tree pages, ledger, free list. */
+const OVERHEAD_BYTES = 131_072;
 /** Share of the budget the journal may take: what a crash would need is never given up, so it must not take all. */
 const JOURNAL_SHARE = 0.5;
 /** Share of the budget that alarms keep when everything else has gone. */

@@ -109,9 +109,7 @@ export class Store implements MetricSource, OutboxReader {
     this.#writer = new StoreWriter(db, options);
     this.#writer.isSalvaging = this.#salvager !== null;
     const { channels, ...channelRows } = this.#writer.machines.loadChannels();
-    const { closedUntil, ...closedRows } = this.#writer.machines.loadClosedUntil(
-      channels.map(({ machine }) => machine),
-    );
+    const { closedUntil, ...closedRows } = this.#writer.machines.loadClosedUntil();
     const { journal, ledger, outbox } = this.#writer;
     const loaded = loadState({
       ...{ db, journal, ledger, outbox, sinks: options.sinks, logger: options.logger },

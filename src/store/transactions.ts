@@ -6,7 +6,8 @@
 import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type Connection, type Fault, faultOf, sqliteCode } from './database.ts';
-import type { Ballast } from './disk-space.ts';
+import { BALLAST_BYTES, type Ballast } from './disk-space.ts';
+import { PAGE_BYTES } from './schema.ts';
 
 export type StoreStatus =
   | 'ok'
@@ -17,15 +18,15 @@ export type StoreStatus =
   /** A flush failed or pages do not fit: only a new start can tell what is on the disk. */
   | 'suspect';
 
-/** Frames in the log before it is folded back in a quiet moment: 4 MiB. Larger ones save nothing (measured). */
-const CHECKPOINT_FRAMES = 1000;
+/** Frames in the log (a page each) before it is folded back in a quiet moment: 4 MiB. */
+const CHECKPOINT_FRAMES = 4_194_304 / PAGE_BYTES;
 /** Frames before it is folded back at once. */
-const FORCED_CHECKPOINT_FRAMES = 4000;
+const FORCED_CHECKPOINT_FRAMES = 4 * CHECKPOINT_FRAMES;
 /**
  * Pages the file may have grown by in the log alone. Folding back must always fit into the room of the ballast file,
  * or a full disk could not be got out of.
  */
-const UNFOLDED_GROWTH_PAGES = 128;
+const UNFOLDED_GROWTH_PAGES = BALLAST_BYTES / 2 / PAGE_BYTES;
 /** Commits between two looks at the length of the log. */
 const LOOK_EVERY_COMMITS = 64;
 

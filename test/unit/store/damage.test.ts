@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { copyDatabase } from '../../../src/store/open-database.ts';
+import { PAGE_BYTES } from '../../../src/store/schema.ts';
 import type { Store } from '../../../src/store/store.ts';
 import {
   NOON_MS,
@@ -55,7 +56,7 @@ describe('a damaged database', () => {
   it.each([
     ['an overwritten header', () => poke(0, new Uint8Array(100))],
     ['a wrong page size', () => poke(16, Uint8Array.of(2, 0))],
-    ['an overwritten list of tables', () => poke(100, new Uint8Array(3900))],
+    ['an overwritten list of tables', () => poke(100, new Uint8Array(PAGE_BYTES - 100))],
   ])('with %s is moved aside whole and comes back with every row', (_, damage) => {
     damage();
     const store = folder.open();
@@ -81,11 +82,11 @@ describe('a damaged database', () => {
   });
 
   it('with pages of noise in the middle comes back with the others, and counts what is lost', () => {
-    const pages = Math.floor(statSync(file).size / 4096);
+    const pages = Math.floor(statSync(file).size / PAGE_BYTES);
     for (let page = Math.floor(pages / 2); page < pages / 2 + 10; page += 1) {
       poke(
-        page * 4096,
-        Uint8Array.from({ length: 4096 }, (_, i) => (i * 31 + page * 17) & 255),
+        page * PAGE_BYTES,
+        Uint8Array.from({ length: PAGE_BYTES }, (_, i) => (i * 31 + page * 17) & 255),
       );
     }
     const store = folder.open();
@@ -97,8 +98,58 @@ describe('a damaged database', () => {
     store.close();
   });
 
+  it('without the inner pages of its trees comes back with every row', () => {
+    const content = readFileSync(file);
+    const innerPages: number[] = [];
+    for (let at = PAGE_BYTES; at < content.length; at += PAGE_BYTES)
+      if (content[at] === 5) innerPages.push(at);
+    expect(innerPages.length).toBeGreaterThanOrEqual(2);
+    for (const at of innerPages) content.fill(0xa5, at, at + PAGE_BYTES);
+    writeFileSync(file, content);
+    const store = folder.open();
+    expect(store.recovery.quarantined).not.toBeNull();
+    expect([...store.journalBatches()]).toHaveLength(10);
+    expect(salvage(store)).toBe(ROWS);
+    store.close();
+  });
+
+  it.each(['closed_until', 'state'])(
+    'without the pages of %s still knows which windows are closed',
+    (table) => {
+      const db = new Database(file);
+      const pages = db.prepare('SELECT pageno FROM dbstat WHERE name = ?').pluck().all(table) as number[];
+      db.close();
+      for (const page of pages) poke((page - 1) * PAGE_BYTES, new Uint8Array(PAGE_BYTES).fill(0xa5));
+      const store = folder.open();
+      expect(store.recovery.quarantined).not.toBeNull();
+      expect(store.closedUntil()).toStrictEqual(new Map([['pump-1', NOON_MS]]));
+      expect(salvage(store)).toBe(ROWS);
+      store.close();
+    },
+  );
+
+  it('whose newest part stands in the log alone comes back from there', () => {
+    const live = storeFolder();
+    const store = live.open();
+    store.commit(unit({ channels: [{ index: 0, machineClass: 'pump', machine: 'pump-1', channel: 'x' }] }));
+    for (let n = 0; n < 5; n += 1) store.commit(samples(10, n * 10));
+    for (let n = 1; n <= 20; n += 1) store.commit(unit({ results: [result(batch(n))] }));
+    // As after a power cut, with the database's own file damaged.
+    const wal = readFileSync(join(live.path, 'millwright.db-wal'));
+    store.close();
+    live.remove();
+    expect(wal.length).toBeGreaterThan(20 * PAGE_BYTES);
+    writeFileSync(`${file}-wal`, wal);
+    writeFileSync(file, Buffer.alloc(PAGE_BYTES, 0x5a));
+    const again = folder.open();
+    expect(again.recovery.quarantined).not.toBeNull();
+    expect(again.channels()).toHaveLength(1);
+    expect(salvage(again)).toBe(20);
+    again.close();
+  });
+
   it('cut in half comes back with what is in the first half', () => {
-    truncateSync(file, Math.floor(statSync(file).size / 2 / 4096) * 4096);
+    truncateSync(file, Math.floor(statSync(file).size / 2 / PAGE_BYTES) * PAGE_BYTES);
     const store = folder.open();
     expect(store.recovery.quarantined).not.toBeNull();
     expect(salvage(store)).toBeGreaterThan(ROWS / 4);
