@@ -110,7 +110,7 @@ export const ingestSchema = z.strictObject({
   ringBytes: count(
     65536,
     268435456,
-    8388608,
+    4194304,
     'ring between the MQTT thread and the pipeline; a power of two',
   ),
 });
