@@ -14,8 +14,8 @@ import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
 import type { CommitUnit } from './commit-unit.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import type { Connection } from './database.ts';
-import { type DeadLetterFilter, listDeadLetters, type StoredDeadLetter } from './dead-letters.ts';
-import { decodeBatch, type JournalBatch } from './journal.ts';
+import type { DeadLetterFilter, StoredDeadLetter } from './dead-letters.ts';
+import type { JournalBatch } from './journal.ts';
 import { expectedOpen, expectedPending, type LedgerState, ledgerOf, type SinkState } from './ledger-book.ts';
 import { loadState } from './load-state.ts';
 import type { MachineState } from './machine-tables.ts';
@@ -26,30 +26,17 @@ import { decodePoints, encodePoints } from './points-codec.ts';
 import { removeSuspectNote } from './quarantine.ts';
 import { ReadOnlyStore } from './read-only-store.ts';
 import { Salvager } from './salvager.ts';
+import { SoundRows, type StoreRecovery } from './sound-rows.ts';
 import { storeMetrics } from './store-metrics.ts';
 import { StoreWriter, type WriterOptions } from './store-writer.ts';
 import type { StoreStatus } from './transactions.ts';
 
 export type { CommitUnit } from './commit-unit.ts';
+export type { StoreRecovery } from './sound-rows.ts';
 
 export interface StoreOptions extends WriterOptions {
   /** Names of the configured sinks. */
   readonly sinks: readonly string[];
-}
-
-/** What was found and done at open. */
-export interface StoreRecovery {
-  /** Folder the damaged files went to, and why; null where they were sound. */
-  readonly quarantined: { readonly folder: string; readonly reason: string } | null;
-  readonly migratedFrom: number | null;
-  /** Rows made whole from their second copy. */
-  readonly repairedRows: number;
-  /** Rows that could not be believed; they are kept in the table `quarantine`. Grows while state is read. */
-  lostRows: number;
-  /** Journal batches that could not be replayed: damaged, or missing from the sequence. */
-  lostBatches: number;
-  /** Per sink: points the ledger knew and the outbox did not have. */
-  readonly pendingDifference: Readonly<Record<string, number>>;
 }
 
 export interface LedgerCheck {
@@ -93,7 +80,7 @@ export class Store implements MetricSource, OutboxReader {
   readonly #db: Connection;
   readonly #lock: Connection;
   readonly #writer: StoreWriter;
-  readonly #damaged: DamagedRows;
+  readonly #sound: SoundRows;
   readonly #channels: ChannelRef[];
   readonly #closedUntil: Map<string, number>;
   #salvager: Salvager | null;
@@ -104,7 +91,7 @@ export class Store implements MetricSource, OutboxReader {
     this.#options = options;
     this.#db = db;
     this.#lock = lock;
-    this.#damaged = new DamagedRows(db, options.now);
+    const damaged = new DamagedRows(db, options.now);
     this.#salvager = Salvager.begin(db, options.dataDir, options.logger);
     this.#writer = new StoreWriter(db, options);
     this.#writer.isSalvaging = this.#salvager !== null;
@@ -114,7 +101,7 @@ export class Store implements MetricSource, OutboxReader {
     const loaded = loadState({
       ...{ db, journal, ledger, outbox, sinks: options.sinks, logger: options.logger },
       salvaging: this.#salvager !== null,
-      keepDamaged: (origin, key, ...columns) => this.#damaged.keep(origin, key, ...columns),
+      keepDamaged: (origin, key, ...columns) => damaged.keep(origin, key, ...columns),
     });
     this.#writer.begin(loaded.state);
     this.#writer.ballast.take(options.config.minFreeBytes);
@@ -128,6 +115,13 @@ export class Store implements MetricSource, OutboxReader {
       lostBatches: 0,
       pendingDifference: loaded.pendingDifference,
     };
+    this.#sound = new SoundRows({
+      db,
+      writer: this.#writer,
+      damaged,
+      recovery: this.recovery,
+      logger: options.logger,
+    });
   }
 
   /** Whether new data is taken; see `StoreStatus`. */
@@ -166,41 +160,13 @@ export class Store implements MetricSource, OutboxReader {
   }
 
   /** Every machine's own state; damaged ones are left out, kept aside and counted in `recovery`. */
-  *machineStates(): Generator<MachineState> {
-    yield* this.#writer.machines.states(({ machine, key, seal }) => {
-      this.recovery.lostRows += 1;
-      this.#options.logger.error({ machine, key }, 'a stored state is damaged; the machine learns it anew');
-      this.#setAside(() => {
-        this.#damaged.keep('state', `${machine}/${key}`, seal);
-        this.#writer.machines.writeState({ machine, key, value: null });
-      });
-    });
+  machineStates(): Iterable<MachineState> {
+    return this.#sound.states();
   }
 
   /** The journal in ascending order; damaged batches are left out, kept aside and counted in `recovery`. */
-  *journalBatches(): Generator<JournalBatch> {
-    const { journal } = this.#writer;
-    let expected: number | null = null;
-    for (let row = journal.after(0); row !== undefined; row = journal.after(row.id)) {
-      const { id, body } = row;
-      if (expected !== null) this.recovery.lostBatches += id - expected;
-      expected = id + 1;
-      const batch = decodeBatch(id, body);
-      if (batch !== null) {
-        yield { id, records: batch.records };
-        continue;
-      }
-      this.recovery.lostBatches += 1;
-      this.#options.logger.error({ batch: id }, 'a journal batch is damaged and was set aside');
-      this.#setAside(() => {
-        this.#damaged.keep('journal', id, body);
-        journal.remove(id);
-      });
-    }
-  }
-
-  #setAside(work: () => void): void {
-    this.#writer.writeApart(work);
+  journalBatches(): Iterable<JournalBatch> {
+    return this.#sound.journal();
   }
 
   /**
@@ -234,21 +200,8 @@ export class Store implements MetricSource, OutboxReader {
     for (;;) {
       const { batches, bad } = transactions.read(() => outbox.read(this.#sink(sink), maxPoints, lane));
       if (bad.length === 0) return batches;
-      this.#quarantine(bad);
+      this.#sound.setBatchesAside(bad);
     }
-  }
-
-  #quarantine(ids: readonly number[]): void {
-    this.#options.logger.error(
-      { batches: ids.length, first: ids[0] },
-      'outbox batches are damaged and were set aside',
-    );
-    this.#writer.writeApart((draft) => {
-      for (const id of ids) {
-        const row = this.#writer.outbox.quarantine(draft, id);
-        if (row) this.#damaged.keep('outbox', id, row.head, row.body);
-      }
-    });
   }
 
   /**
@@ -297,19 +250,7 @@ export class Store implements MetricSource, OutboxReader {
 
   /** Dead letters in id order; damaged ones are left out, kept aside and counted in `recovery`. */
   deadLetters(filter: DeadLetterFilter = {}): StoredDeadLetter[] {
-    const damaged: number[] = [];
-    const letters = this.#writer.transactions.read(() =>
-      listDeadLetters(this.#db, filter, (id) => damaged.push(id)),
-    );
-    if (damaged.length === 0) return letters;
-    this.recovery.lostRows += damaged.length;
-    this.#writer.writeApart(() => {
-      for (const id of damaged) {
-        const row = this.#writer.deadLetters.takeOut(id);
-        if (row) this.#damaged.keep('dead_letter', id, row.head, row.body);
-      }
-    });
-    return letters;
+    return this.#sound.deadLetters(filter);
   }
 
   /** @returns how many were there */
