@@ -10,8 +10,9 @@ export const TICK_MS = 200;
 const TICKS_PER_SECOND = 1000 / TICK_MS;
 
 const SAMPLE_RATE_HZ = 12_800;
-/** 0.4 s: the sensor sends a snapshot each second. */
-const BLOCK_SAMPLES = 5120;
+/** One second every two: velocity from 10 Hz needs a second without a gap. */
+const BLOCK_SAMPLES = 12_800;
+const BLOCK_PERIOD_TICKS = 2 * TICKS_PER_SECOND;
 const BLOCK_MS = (BLOCK_SAMPLES * 1000) / SAMPLE_RATE_HZ;
 
 /** Peak of a blow on the outer race at failure. */
@@ -60,22 +61,25 @@ function rounded(value: number, decimals: number): number {
   return Number(value.toFixed(decimals));
 }
 
-/** A snapshot is sent when it is complete: it began one block before this tick. */
+/** A snapshot is sent when it is complete: it began one block before this tick. None between two snapshots. */
 function vibration(
   tick: number,
   shaft: ShaftAndBearing,
   impactG: number,
   random: RandomSource,
-): WaveformMessage {
-  return {
-    kind: 'waveform',
-    offsetMs: tick * TICK_MS - BLOCK_MS,
-    channel: 'vibration',
-    unit: 'g',
-    sampleRateHz: SAMPLE_RATE_HZ,
-    sequence: tick / TICKS_PER_SECOND,
-    values: vibrationBlock(shaft, impactG, SAMPLE_RATE_HZ, BLOCK_SAMPLES, random),
-  };
+): WaveformMessage[] {
+  if (tick % BLOCK_PERIOD_TICKS !== 0) return [];
+  return [
+    {
+      kind: 'waveform',
+      offsetMs: tick * TICK_MS - BLOCK_MS,
+      channel: 'vibration',
+      unit: 'g',
+      sampleRateHz: SAMPLE_RATE_HZ,
+      sequence: tick / BLOCK_PERIOD_TICKS,
+      values: vibrationBlock(shaft, impactG, SAMPLE_RATE_HZ, BLOCK_SAMPLES, random),
+    },
+  ];
 }
 
 function lifeSeconds(tick: number): number {
@@ -121,7 +125,7 @@ class Pump implements SimulatedMachine {
       pressure: rounded(4.2 * (1 - 0.03 * damage) + 0.015 * noise(), 3),
       flow: rounded(118 * (1 - 0.05 * damage) + 0.6 * noise(), 1),
     };
-    return [vibration(tick, PUMP, FAILED_IMPACT_G * damage, this.#random), row(tick, values)];
+    return [...vibration(tick, PUMP, FAILED_IMPACT_G * damage, this.#random), row(tick, values)];
   }
 }
 
@@ -166,6 +170,6 @@ class Motor implements SimulatedMachine {
 
   messagesAt(tick: number): RecordedMessage[] {
     const current = row(tick, { current: rounded(14.2 + 0.07 * this.#random.normal(), 3) });
-    return tick % TICKS_PER_SECOND === 0 ? [vibration(tick, MOTOR, 0, this.#random), current] : [current];
+    return [...vibration(tick, MOTOR, 0, this.#random), current];
   }
 }
