@@ -47,8 +47,8 @@ export interface PipelineParts {
 
 /** Windows whose results may wait for the disk before computing pauses. */
 const MAX_WAITING_RESULTS = 20_000;
-/** Samples in open windows before the ring is left to fill and senders are held back. */
-const MAX_OPEN_SAMPLES = 8_000_000;
+
+const NO_RECORDS = { journal: null, acceptedSamples: 0, channels: [], deadLetters: [] } as const;
 
 /** The path of a record, run by the pipeline thread. */
 export class Pipeline {
@@ -87,9 +87,9 @@ export class Pipeline {
     windower.endReplay(now);
   }
 
-  /** False while the windows hold so much that the senders must wait. */
+  /** False while the store refuses what was taken before: the ring fills up and the senders wait. */
   get hasRoom(): boolean {
-    return this.#unit === null && this.#parts.windower.openSamples() < MAX_OPEN_SAMPLES;
+    return this.#unit === null;
   }
 
   /** 1. ingest → window: takes the records of one commit. Call only while `hasRoom`. */
@@ -104,14 +104,41 @@ export class Pipeline {
    * @throws GatewayError MW_STORE_WRITE: nothing changed, call again; MW_STORE_FSYNC: the store can't be trusted
    */
   commit(trimBelowBatch: number): boolean {
+    if (this.#unit !== null) this.#commitResultsFirst(this.#unit);
     const unit = this.#unit ?? this.#nextUnit(trimBelowBatch);
     if (unit === null) return false;
     this.#unit = unit;
-    this.#parts.store.commit(unit);
+    this.#commitUnit(unit);
     this.#unit = null;
+    return true;
+  }
+
+  /** Results make room, records take it: a refused unit must not keep back the results that came since. */
+  #commitResultsFirst(refused: CommitUnit): void {
+    const { windowed, duplicate } = this.#settled;
+    const settled = {
+      windowed: refused.settled.windowed + windowed,
+      duplicate: refused.settled.duplicate + duplicate,
+      late: 0,
+    };
+    const results = [...refused.results, ...this.#results];
+    if (results.length === 0) return;
+    this.#results = [];
+    this.#settled = { windowed: 0, duplicate: 0 };
+    const records = { ...refused, settled: { ...refused.settled, windowed: 0, duplicate: 0 }, results: [] };
+    this.#unit = {
+      ...refused,
+      settled: { ...refused.settled, ...settled, late: refused.settled.late },
+      results,
+    };
+    this.#commitUnit({ ...NO_RECORDS, settled, results, trimBelowBatch: refused.trimBelowBatch });
+    this.#unit = records;
+  }
+
+  #commitUnit(unit: CommitUnit): void {
+    this.#parts.store.commit(unit);
     for (const { machine, closedUntilMs } of unit.results)
       this.#parts.windower.committed(machine, closedUntilMs);
-    return true;
   }
 
   /**

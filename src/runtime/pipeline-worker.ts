@@ -126,10 +126,17 @@ class PipelineThread {
   }
 
   #reportStatus(): void {
-    this.#trimBelowBatch = this.#assembly.windower.oldestBatchNeeded();
-    this.#assembly.store.idleStep();
+    const { windower, store } = this.#assembly;
+    // What comes after this moment gets the next id or a later one.
+    this.#trimBelowBatch = Math.min(windower.oldestBatchNeeded(), store.nextBatchId());
+    this.#idleStep();
     const status = pipelineStatus(this.#assembly);
     send({ type: 'status', status, metrics: this.#assembly.sources.flatMap((source) => source.metrics()) });
+  }
+
+  /** Work that can wait goes on in small steps while there is some. */
+  #idleStep(): void {
+    if (!this.#failed && this.#assembly.store.idleStep()) setImmediate(() => this.#idleStep());
   }
 
   #emitStatusPoint(): void {

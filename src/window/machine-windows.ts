@@ -216,6 +216,10 @@ export class MachineWindows {
     return oldest;
   }
 
+  get openBytes(): number {
+    return this.#channels.reduce((sum, c) => sum + (c.scalar?.bytes ?? 0) + (c.waveform?.bytes ?? 0), 0);
+  }
+
   get openSamples(): number {
     return this.#channels.reduce((sum, c) => sum + (c.scalar?.size ?? 0) + (c.waveform?.size ?? 0), 0);
   }

@@ -8,6 +8,8 @@ import type { ScalarSlice } from '../domain/window.ts';
 import { qualityOf } from './quality.ts';
 
 const INITIAL_CAPACITY = 64;
+/** Time and value in f64, sequence in u32, mark in u8. */
+const BYTES_PER_SAMPLE = 21;
 
 /** Newest sample that left the buffer, for hold features. */
 export interface HeldSample {
@@ -29,6 +31,10 @@ export class ScalarBuffer {
   /** Samples in the buffer, duplicates included. */
   get size(): number {
     return this.#to - this.#from;
+  }
+
+  get bytes(): number {
+    return this.size * BYTES_PER_SAMPLE;
   }
 
   add(timeMs: number, value: number, quality: number, sequence: number): void {

@@ -28,6 +28,10 @@ export class WaveformBuffer {
     return this.#samples;
   }
 
+  get bytes(): number {
+    return this.#samples * Float32Array.BYTES_PER_ELEMENT;
+  }
+
   /** @param values copied, because the caller's memory is the ring's */
   add(t0Ms: number, sampleRateHz: number, values: Float32Array, quality: number, sequence: number): void {
     const last = this.#blocks[this.#blocks.length - 1];

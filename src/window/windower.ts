@@ -25,6 +25,9 @@ const IDLE_CHECK_MS = 100;
 /** Taken windows are let go in blocks of this many. */
 const COMPACT_AFTER = 256;
 
+/** Bytes of open windows beyond which new samples are counted and dropped; 256 MiB are 12 million scalar samples. */
+const MAX_OPEN_BYTES = 268_435_456;
+
 /** Samples that never reached a window (`overLimit`: the bound, or a channel no longer configured), since the last call of `takeRefused`. */
 export interface RefusedCounts {
   late: number;
@@ -41,6 +44,8 @@ export class Windower {
   #taken = 0;
   #refused: RefusedCounts = { late: 0, overLimit: 0 };
   #lastIdleCheckMs = Number.NEGATIVE_INFINITY;
+  /** Judged on every `advance`, because adding up per sample would cost more than the sample. */
+  #full = false;
 
   constructor(classes: Readonly<Record<string, MachineClassConfig>>) {
     this.#specs = new Map(
@@ -94,6 +99,7 @@ export class Windower {
   ): AcceptedCode {
     const channel = this.#channels[channelIndex];
     if (channel === undefined || channel === null) return this.#refuse(Accepted.UNKNOWN_CHANNEL, 1);
+    if (this.#full) return this.#refuse(Accepted.OVER_LIMIT, 1);
     const code = this.#owners[channelIndex]!.addScalar(
       channel,
       eventTimeMs,
@@ -120,6 +126,7 @@ export class Windower {
     const channel = this.#channels[channelIndex];
     if (channel === undefined || channel === null)
       return this.#refuse(Accepted.UNKNOWN_CHANNEL, values.length);
+    if (this.#full) return this.#refuse(Accepted.OVER_LIMIT, values.length);
     const owner = this.#owners[channelIndex]!;
     const code = owner.addWaveform(channel, t0Ms, sampleRateHz, values, quality, sequence, batchId, nowMs);
     return code === Accepted.YES ? code : this.#refuse(code, values.length);
@@ -127,6 +134,7 @@ export class Windower {
 
   /** Closes what fell silent. Call on every tick. */
   advance(nowMs: number): void {
+    this.#full = this.openBytes() >= MAX_OPEN_BYTES;
     if (nowMs - this.#lastIdleCheckMs < IDLE_CHECK_MS) return;
     this.#lastIdleCheckMs = nowMs;
     for (const machine of this.#machines.values()) machine.advance(nowMs);
@@ -169,6 +177,13 @@ export class Windower {
   openSamples(): number {
     let open = 0;
     for (const machine of this.#machines.values()) open += machine.openSamples;
+    return open;
+  }
+
+  /** Memory of the samples in open windows. */
+  openBytes(): number {
+    let open = 0;
+    for (const machine of this.#machines.values()) open += machine.openBytes;
     return open;
   }
 
