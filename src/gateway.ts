@@ -15,8 +15,10 @@ import {
 } from './ingest/source.ts';
 import { TopicRouter } from './ingest/topic-router.ts';
 import { PipelineHost } from './runtime/pipeline-host.ts';
+import { ReadCoalescer } from './runtime/read-coalescer.ts';
 import { createRing, RingWriter } from './runtime/record-ring.ts';
 import { sdNotify, watchdogIntervalMs } from './runtime/sd-notify.ts';
+import { keepYoungGenerationSmall } from './runtime/young-generation.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { type MetricSample, renderMetrics } from './telemetry/metrics.ts';
 import { ProcessMetrics } from './telemetry/process-metrics.ts';
@@ -43,6 +45,7 @@ const PIPELINE_SILENT_MS = 10_000;
 
 /** @throws GatewayError if a part can't start; whatever started before is stopped again */
 export async function startGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
+  keepYoungGenerationSmall();
   const gateway = new RunningGateway(config, options.logger);
   try {
     await gateway.start();
@@ -60,6 +63,7 @@ class RunningGateway implements Gateway {
   readonly #startedMs = Date.now();
   readonly #pipeline: PipelineHost;
   readonly #sink: RingWriter;
+  readonly #coalescer: ReadCoalescer;
   readonly #process = new ProcessMetrics({ version: VERSION, thread: 'main' });
   #source: IngestSource | null = null;
   #http: HttpServer | null = null;
@@ -78,9 +82,13 @@ class RunningGateway implements Gateway {
     this.done.catch(() => undefined);
     const ring = createRing(config.ingest.ringBytes);
     this.#sink = new RingWriter(ring);
+    this.#coalescer = new ReadCoalescer(this.#sink.commits, config.store.commitWindowMs);
     this.#pipeline = new PipelineHost({
       input: { config, ring, logLevel: config.log.level },
-      onCommitted: (position) => this.#source?.onCommitted(position),
+      onCommitted: (position) => {
+        this.#source?.onCommitted(position);
+        this.#coalescer.committed();
+      },
       onFailed: (error) => this.#pipelineFailed(error),
     });
   }
@@ -103,8 +111,11 @@ class RunningGateway implements Gateway {
       now: Date.now,
       logger: this.#logger,
       requestCommit: () => {
-        if (this.#config.store.adaptiveCommit) this.#pipeline.requestCommit();
+        if (!this.#config.store.adaptiveCommit) return;
+        this.#coalescer.hurry();
+        this.#pipeline.requestCommit();
       },
+      onRead: this.#coalescer.onRead,
     };
     this.#source =
       ingest.mode === 'embedded'

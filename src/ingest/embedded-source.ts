@@ -52,6 +52,7 @@ export class EmbeddedSource implements IngestSource {
     this.#door = new FrontDoor({
       ...shared,
       openBroker: (stream, connection) => this.#broker.open(stream, connection),
+      onRead: context.onRead ?? (() => undefined),
     });
   }
 

@@ -55,6 +55,8 @@ export interface DoorContext extends LaneContext {
   now(): number;
   /** Gives the stream to aedes. */
   openBroker(stream: BrokerStream, connection: FrontDoorConnection): void;
+  /** Called for every read of an accepted client. */
+  onRead(): void;
   onReady(connection: FrontDoorConnection): void;
   onClosed(connection: FrontDoorConnection): void;
 }
@@ -188,6 +190,7 @@ export class FrontDoorConnection {
         return;
       }
     }
+    if (this.#stage === 'ready') this.#context.onRead();
     this.#budget.refill(this.#heardMs);
     this.#framed(this.#framer.push(chunk));
     if (this.#stage === 'connect' && this.#preAuthBytes > this.#context.limits.maxPreAuthBytes) {

@@ -17,6 +17,8 @@ export interface IngestContext {
   readonly logger: Logger;
   /** Asks the pipeline to commit now: a sender waits with its in-flight allowance used up. */
   requestCommit(): void;
+  /** Something was read from a client; the thread may rest before it reads again. */
+  onRead?(): void;
 }
 
 export interface IngestSource extends MetricSource {

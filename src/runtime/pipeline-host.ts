@@ -34,7 +34,7 @@ export class PipelineHost {
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
     this.#worker = new Worker(new URL(`./pipeline-worker${extension}`, import.meta.url), {
       workerData: options.input,
-      resourceLimits: { maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
     });
     this.#worker.on('message', (message: FromPipeline) => this.#receive(message));
     this.#worker.on('error', (error) => this.#fail(this.#died(error)));

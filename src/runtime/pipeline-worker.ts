@@ -13,6 +13,7 @@ import { buildPipeline, type PipelineAssembly } from './pipeline-assembly.ts';
 import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';
 import { gatewayPoint, pipelineStatus } from './pipeline-status.ts';
 import { RingReader } from './record-ring.ts';
+import { keepYoungGenerationSmall } from './young-generation.ts';
 
 /** Records taken into one commit at most; bounds the size of a journal row. */
 const MAX_COMMIT_BYTES = 4_194_304;
@@ -102,6 +103,7 @@ class PipelineThread {
     if (this.#position === this.#acknowledged) return;
     this.#acknowledged = this.#position;
     send({ type: 'committed', position: this.#position });
+    this.#ring.wakeWriter();
   }
 
   #continueComputing(): void {
@@ -163,6 +165,7 @@ function sendFailure(error: unknown): void {
 }
 
 async function main(): Promise<void> {
+  keepYoungGenerationSmall();
   const input = workerData as PipelineInput;
   const thread = new PipelineThread(input, buildPipeline(input.config, createLogger(input.logLevel)));
   await thread.start();

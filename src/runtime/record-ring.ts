@@ -24,6 +24,7 @@ import type { RecordSpan } from '../domain/record-span.ts';
 const HEADER_BYTES = 64;
 const WRITE = 0;
 const READ = 1;
+const COMMITS = 2;
 
 /** Memory for a ring of `ringBytes` (a power of two, >= 64 KiB). */
 export function createRing(ringBytes: number): SharedArrayBuffer {
@@ -53,6 +54,11 @@ abstract class RingEnd {
 /** The MQTT thread's end. */
 export class RingWriter extends RingEnd implements RecordSink {
   #position = 0;
+
+  /** Counts the reader's commits; a thread may wait on it. */
+  get commits(): { readonly cells: Int32Array; readonly index: number } {
+    return { cells: this.control, index: COMMITS };
+  }
 
   get position(): number {
     return this.#position;
@@ -166,6 +172,12 @@ export class RingReader extends RingEnd {
     this.#position += bytes;
     Atomics.store(this.control, READ, this.#position | 0);
     return this.#position;
+  }
+
+  /** Tells a writer that rests that there is news. */
+  wakeWriter(): void {
+    Atomics.add(this.control, COMMITS, 1);
+    Atomics.notify(this.control, COMMITS);
   }
 
   /** Ends a span at a record boundary once it holds at least `maxBytes`. */
