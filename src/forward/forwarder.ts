@@ -327,8 +327,8 @@ export class Forwarder implements MetricSource {
       }
     }
     // A full shipment says that more is waiting; otherwise the next points wait for company.
-    if (shipment.points < Math.min(config.batchPoints, LIVE_POINTS))
-      lane.restUntilMs = performance.now() + config.flushIntervalMs;
+    if (shipment.points >= Math.min(config.batchPoints, LIVE_POINTS)) return;
+    lane.restUntilMs = performance.now() + config.flushIntervalMs;
   }
 
   /** The store could not be read or written: its own affair, but no reason to spin. */
@@ -336,9 +336,11 @@ export class Forwarder implements MetricSource {
     if (lane.shipment !== null) this.#reader.release(lane.shipment.batches);
     lane.shipment = null;
     const message = `outbox: ${describeError(error)}`;
+    if (message !== this.#health.reason) {
+      this.#options.logger.error({ sink: this.#options.sink, reason: message }, 'outbox fails');
+    }
     const outcome: RetryLater = { kind: 'retryLater', message, afterMs: IDLE_MS, cause: 'answer' };
     this.#health.failed(outcome, this.#health.epoch, performance.now(), this.#options.random());
-    this.#options.logger.error({ sink: this.#options.sink, reason: message }, 'outbox fails');
   }
 
   /** The server answers again: try at once, and do not wait for answers that went under in the silence. */

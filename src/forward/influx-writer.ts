@@ -13,6 +13,7 @@ import type { InfluxSinkConfig } from '../config/schema.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { classifyAnswer, type SinkAnswer, type SinkHints } from './classify-answer.ts';
 import { runPing, runRequest } from './run-request.ts';
+import { addressOf } from './sink-address.ts';
 import type { PointWriter, WriteOutcome } from './write-outcome.ts';
 
 /** Smaller bodies are not worth the CPU of compressing them. */
@@ -113,7 +114,8 @@ function answerOf({ statusCode, body, headers }: HttpError): SinkAnswer {
   };
 }
 
-function influxHints(sink: string, { url, org, bucket }: InfluxSinkConfig): SinkHints {
+function influxHints(sink: string, { url: configured, org, bucket }: InfluxSinkConfig): SinkHints {
+  const url = addressOf(new URL(configured));
   return {
     credentials: `set sinks.${sink}.token to a token that ${url} knows (\`influx auth list\`)`,
     permission: `give the token of sinks.${sink} write permission on bucket "${bucket}" and make sure it is active`,

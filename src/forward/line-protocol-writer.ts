@@ -10,6 +10,7 @@ import { constants, gzip } from 'node:zlib';
 import type { LineProtocolSinkConfig } from '../config/schema.ts';
 import { classifyAnswer, type SinkAnswer, type SinkHints } from './classify-answer.ts';
 import { runPing, runRequest } from './run-request.ts';
+import { addressOf } from './sink-address.ts';
 import type { PointWriter, WriteOutcome } from './write-outcome.ts';
 
 const compress = promisify(gzip);
@@ -29,15 +30,19 @@ export class LineProtocolWriter implements PointWriter {
   constructor(sink: string, config: LineProtocolSinkConfig, now: () => number) {
     this.#config = config;
     this.#now = now;
-    this.#base = config.url.replace(/\/+$/, '');
-    const credentials = `${config.username ?? ''}:${config.password ?? ''}`;
+    const url = new URL(config.url);
+    // `fetch` refuses a URL with credentials in it, and hints must not show them.
+    const username = config.username ?? decodeURIComponent(url.username);
+    const password = config.password ?? decodeURIComponent(url.password);
+    this.#base = addressOf(url);
+    const credentials = `${username}:${password}`;
     this.#headers = {
       'content-type': 'text/plain; charset=utf-8',
       ...(credentials === ':'
         ? {}
         : { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }),
     };
-    this.#hints = lineProtocolHints(sink, config);
+    this.#hints = lineProtocolHints(sink, config, this.#base);
   }
 
   async write(lines: readonly string[], signal: AbortSignal): Promise<WriteOutcome> {
@@ -96,7 +101,7 @@ async function beginningOf(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function lineProtocolHints(sink: string, { url, database }: LineProtocolSinkConfig): SinkHints {
+function lineProtocolHints(sink: string, { database }: LineProtocolSinkConfig, url: string): SinkHints {
   return {
     credentials: `set sinks.${sink}.username and .password to a user that ${url} knows`,
     permission: `give the user of sinks.${sink} write permission on database "${database}"`,

@@ -89,6 +89,22 @@ describe.skipIf(!available)('forwarding line protocol to VictoriaMetrics', () =>
     });
   });
 
+  it('takes credentials from the URL as well, and never shows them', async () => {
+    const seen: string[] = [];
+    await proxy.set({
+      kind: 'answer',
+      answer: ({ headers }) => {
+        seen.push(headers['authorization'] ?? '');
+        return { status: 404 };
+      },
+    });
+    const forwarder = forward({ url: proxy.url.replace('http://', 'http://gw:s%3Acret@') });
+    outbox.append(numberedPoints(1, measurement));
+    await until('held', () => forwarder.status().state === 'held');
+    expect(seen[0]).toBe(`Basic ${Buffer.from('gw:s:cret').toString('base64')}`);
+    expect(JSON.stringify(forwarder.status())).not.toMatch(/cret/);
+  });
+
   it('is held by a server that wants other credentials, with the key to correct', async () => {
     const guarded = await startVictoriaMetrics(['-httpAuth.username=gw', '-httpAuth.password=right']);
     try {
