@@ -134,6 +134,9 @@ def main():
     folder = options.out / package.NAME / package.VERSION
     sha256, difference, session = package.write_graph(members, weights, rows, folder)
     report["parity_max_difference"] = difference
+    # What the committed graph itself answers: the figure a gateway that serves it must reproduce.
+    served = session.run(None, {"features": test_rows})[0][:, 0]
+    report["shipped"] = {"test": {"capped": summary(served, np.minimum(truth, CAP)), "raw": summary(served, truth)}}
     golden = package.golden_cases(session, rows, np.random.default_rng(VALIDATION_SEED))
     description = package.contract(REPOSITORY, CONFIG, features)
     content = package.manifest(sha256=sha256, description=description, rows=rows, bins=bins, golden=golden,
