@@ -52,13 +52,16 @@ export class OutboxView {
     this.#span = db.prepare('SELECT coalesce(max(id) - min(id) + 1, 0) FROM outbox').pluck();
   }
 
-  /** Batches the reader has not taken, up to `maxPoints` but at least one. Damaged rows are reported, not returned. */
-  read(reader: Reader, maxPoints: number, lane: 'live' | 'backlog'): OutboxRead {
+  /**
+   * Batches the reader has not taken, up to `maxPoints` but at least one, none with an id up to `afterId`. Damaged rows
+   * are reported, not returned.
+   */
+  read(reader: Reader, maxPoints: number, lane: 'live' | 'backlog', afterId = 0): OutboxRead {
     const batches: OutboxBatch[] = [];
     const bad: number[] = [];
     if (lane === 'live' && reader.cursor.taken.length >= MAX_TAKEN_RANGES) return { batches, bad };
     let points = 0;
-    for (const row of this.#walk(reader, lane)) {
+    for (const row of this.#walk(reader, lane, afterId)) {
       const head = decodeHead(row.id, row.head);
       if (head !== null && batches.length > 0 && points + head.points > maxPoints) break;
       const decoded = head === null ? null : decodeBody(row.id, head, row.body);
@@ -73,7 +76,9 @@ export class OutboxView {
     return { batches, bad };
   }
 
-  *#walk({ cursor: { floor, taken } }: Reader, lane: 'live' | 'backlog'): Generator<OutboxRow> {
+  *#walk({ cursor }: Reader, lane: 'live' | 'backlog', afterId: number): Generator<OutboxRow> {
+    const { taken } = cursor;
+    const floor = Math.max(cursor.floor, afterId);
     let at = lane === 'backlog' ? floor : Number.MAX_SAFE_INTEGER;
     for (;;) {
       const row = (lane === 'backlog' ? this.#next.get(at) : this.#previous.get(at, floor)) as

@@ -195,10 +195,12 @@ export class Store implements MetricSource, OutboxReader {
   }
 
   /** See `OutboxReader`. Damaged batches are set aside and counted on the way. */
-  readOutbox(sink: string, maxPoints: number, lane: 'live' | 'backlog'): OutboxBatch[] {
+  readOutbox(sink: string, maxPoints: number, lane: 'live' | 'backlog', afterId = 0): OutboxBatch[] {
     const { outbox, transactions } = this.#writer;
     for (;;) {
-      const { batches, bad } = transactions.read(() => outbox.read(this.#sink(sink), maxPoints, lane));
+      const { batches, bad } = transactions.read(() =>
+        outbox.read(this.#sink(sink), maxPoints, lane, afterId),
+      );
       if (bad.length === 0) return batches;
       this.#sound.setBatchesAside(bad);
     }
