@@ -125,7 +125,7 @@ export class OutboxView {
 
   /** Commit time of the oldest batch the reader has not taken, ms; null where there is none. */
   oldestMs(reader: Reader): number | null {
-    for (const row of this.#walk(reader, 'backlog')) {
+    for (const row of this.#walk(reader, 'backlog', 0)) {
       const head = decodeHead(row.id, row.head);
       if (head !== null) return head.createdMs;
     }
