@@ -12,15 +12,12 @@
  * at its newest journaled sample, or, without one, at the last committed end.
  */
 
-import type { ChannelConfig } from '../config/schema.ts';
 import type { ChannelRef } from '../domain/machine.ts';
-import type { Quality } from '../domain/record.ts';
 import type { ChannelSlice, Window } from '../domain/window.ts';
 import type { ClassSpec } from './class-spec.ts';
 import { encodeHeld, type HeldByChannel } from './held-state.ts';
-import { gradeOf, worse } from './quality.ts';
-import { ScalarBuffer } from './scalar-buffer.ts';
-import { WaveformBuffer } from './waveform-buffer.ts';
+import { type MachineChannel, newChannel, WatermarkHolder } from './machine-channel.ts';
+import { qualityOfWindow } from './quality.ts';
 
 /** What became of a sample. */
 export const Accepted = { YES: 0, LATE: 1, OVER_LIMIT: 2, UNKNOWN_CHANNEL: 3, SETTLED_BEFORE: 4 } as const;
@@ -37,17 +34,6 @@ export interface ClosedWindow {
   readonly state: Uint8Array;
 }
 
-interface Channel {
-  readonly name: string;
-  readonly config: ChannelConfig;
-  readonly scalar: ScalarBuffer | null;
-  readonly waveform: WaveformBuffer | null;
-  seen: boolean;
-  idle: boolean;
-  newestMs: number;
-  lastArrivalMs: number;
-}
-
 /** Before every date there is; unlike -Infinity it survives being stored. */
 const BEFORE_ALL_MS = -8.64e15;
 
@@ -61,7 +47,7 @@ export class MachineWindows {
   readonly machine: string;
   readonly spec: ClassSpec;
   /** Declared order, then wildcard channels by name: the order of slices must not depend on arrival. */
-  #channels: Channel[] = [];
+  #channels: MachineChannel[] = [];
   /** Bucket -> smallest journal batch that holds one of its samples; the buckets are also the windows with data. */
   readonly #needs = new Map<number, number>();
   /** Windows emitted but not final, by index; only with allowedLatenessMs. */
@@ -73,7 +59,8 @@ export class MachineWindows {
   #finalUntilMs = BEFORE_ALL_MS;
   /** Ends up to here were committed before the last start: the journal repeats what is already accounted. */
   #restoredUntilMs = BEFORE_ALL_MS;
-  #holder: Channel | null = null;
+  readonly #holders = new WatermarkHolder();
+  #holder: MachineChannel | null = null;
   #lastBucket = Number.NaN;
   #replaying = false;
   #settled = { samples: 0, duplicates: 0 };
@@ -87,21 +74,12 @@ export class MachineWindows {
   }
 
   /** Adds a channel; null if the class neither declares it nor has a wildcard. */
-  register(ref: ChannelRef): Channel | null {
+  register(ref: ChannelRef): MachineChannel | null {
     const known = this.#channels.find((channel) => channel.name === ref.channel);
     if (known) return known;
     const config = this.spec.channel(ref.channel);
     if (config === null) return null;
-    const channel: Channel = {
-      name: ref.channel,
-      config,
-      scalar: config.kind === 'scalar' ? new ScalarBuffer() : null,
-      waveform: config.kind === 'waveform' ? new WaveformBuffer() : null,
-      seen: false,
-      idle: false,
-      newestMs: Number.NEGATIVE_INFINITY,
-      lastArrivalMs: Number.NEGATIVE_INFINITY,
-    };
+    const channel = newChannel(ref.channel, config);
     this.#channels = [...this.#channels, channel].sort(
       (a, b) => this.#rank(a) - this.#rank(b) || (a.name < b.name ? -1 : 1),
     );
@@ -134,7 +112,7 @@ export class MachineWindows {
   }
 
   addScalar(
-    channel: Channel,
+    channel: MachineChannel,
     timeMs: number,
     value: number,
     quality: number,
@@ -153,7 +131,7 @@ export class MachineWindows {
   }
 
   addWaveform(
-    channel: Channel,
+    channel: MachineChannel,
     t0Ms: number,
     sampleRateHz: number,
     values: Float32Array,
@@ -233,7 +211,7 @@ export class MachineWindows {
   }
 
   /** A full buffer still tells the time: else a channel that sends too much would hold back its own windows for good. */
-  #refused(code: AcceptedCode, channel: Channel, timeMs: number, nowMs: number): AcceptedCode {
+  #refused(code: AcceptedCode, channel: MachineChannel, timeMs: number, nowMs: number): AcceptedCode {
     if (code === Accepted.OVER_LIMIT) this.#arrived(channel, timeMs, nowMs);
     return code;
   }
@@ -258,7 +236,7 @@ export class MachineWindows {
     }
   }
 
-  #arrived(channel: Channel, timeMs: number, nowMs: number): void {
+  #arrived(channel: MachineChannel, timeMs: number, nowMs: number): void {
     channel.lastArrivalMs = nowMs;
     const joined = !channel.seen || channel.idle;
     channel.seen = true;
@@ -272,13 +250,7 @@ export class MachineWindows {
   }
 
   #raiseWatermark(): void {
-    let holder: Channel | null = null;
-    for (const channel of this.#channels) {
-      if (!channel.seen || channel.idle || !channel.config.required) continue;
-      if (holder === null || channel.newestMs < holder.newestMs) holder = channel;
-    }
-    // A machine of which only optional channels speak is led by the newest of them.
-    holder ??= this.#newestOptional();
+    const holder = this.#holders.find(this.#channels);
     this.#holder = holder;
     if (holder === null) return;
     const watermarkMs = holder.newestMs - this.spec.outOfOrderMs;
@@ -288,15 +260,6 @@ export class MachineWindows {
     if (closedBy > this.#closedUntilMs)
       this.#closeUntil(closedBy, 'watermark', this.spec.allowedLatenessMs === 0);
     this.#finalizeUntil(this.spec.closedBy(watermarkMs - this.spec.allowedLatenessMs));
-  }
-
-  #newestOptional(): Channel | null {
-    let newest: Channel | null = null;
-    for (const channel of this.#channels) {
-      if (channel.seen && !channel.idle && (newest === null || channel.newestMs > newest.newestMs))
-        newest = channel;
-    }
-    return newest;
   }
 
   #closeUntil(endMs: number, closedBy: Window['closedBy'], final: boolean): void {
@@ -358,7 +321,7 @@ export class MachineWindows {
     }
     if (final) this.#drop(endMs);
     if (slices.length === 0) return;
-    const { coverage, quality } = this.#whole(slices);
+    const { coverage, quality } = qualityOfWindow(slices, this.spec);
     this.#out.push({
       window: {
         machineClass: this.spec.name,
@@ -393,25 +356,8 @@ export class MachineWindows {
     return held;
   }
 
-  /** Minimum over the required declared channels (absent = 0) and over every slice that is there. */
-  #whole(slices: readonly ChannelSlice[]): { coverage: number; quality: Quality } {
-    let coverage = 1;
-    let quality: Quality = 'good';
-    for (const slice of slices) {
-      if (this.spec.channel(slice.channel)?.required === false) continue;
-      coverage = Math.min(coverage, slice.coverage);
-      quality = worse(quality, slice.quality);
-    }
-    const there = new Set(slices.map((slice) => slice.channel));
-    if (this.spec.declared.some((name) => this.spec.channel(name)!.required && !there.has(name)))
-      coverage = 0;
-    return { coverage, quality: worse(quality, gradeOf(coverage)) };
-  }
-
-  #rank(channel: Channel): number {
+  #rank(channel: MachineChannel): number {
     const declared = this.spec.declared.indexOf(channel.name);
     return declared === -1 ? this.spec.declared.length : declared;
   }
 }
-
-export type { Channel as MachineChannel };

@@ -1,6 +1,8 @@
 /** Coverage and declared sample quality as one word of OPC UA. */
 
 import { QUALITIES, type Quality } from '../domain/record.ts';
+import type { ChannelSlice } from '../domain/window.ts';
+import type { ClassSpec } from './class-spec.ts';
 
 /** Thresholds of coverage: good from 0.9, uncertain from 0.5. */
 const GOOD_FROM = 0.9;
@@ -27,4 +29,21 @@ export function gradeOf(share: number): Quality {
 /** The worse of two qualities. */
 export function worse(a: Quality, b: Quality): Quality {
   return QUALITIES.indexOf(a) >= QUALITIES.indexOf(b) ? a : b;
+}
+
+/** Of a whole window: the minimum over its slices but those of optional channels; a required declared channel without data counts 0. */
+export function qualityOfWindow(
+  slices: readonly ChannelSlice[],
+  spec: ClassSpec,
+): { coverage: number; quality: Quality } {
+  let coverage = 1;
+  let quality: Quality = 'good';
+  for (const slice of slices) {
+    if (spec.channel(slice.channel)?.required === false) continue;
+    coverage = Math.min(coverage, slice.coverage);
+    quality = worse(quality, slice.quality);
+  }
+  const there = new Set(slices.map((slice) => slice.channel));
+  if (spec.declared.some((name) => spec.channel(name)!.required && !there.has(name))) coverage = 0;
+  return { coverage, quality: worse(quality, gradeOf(coverage)) };
 }

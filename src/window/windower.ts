@@ -9,13 +9,8 @@ import type { MachineClassConfig } from '../config/schema.ts';
 import type { ChannelRef } from '../domain/machine.ts';
 import { ClassSpec } from './class-spec.ts';
 import { decodeHeld } from './held-state.ts';
-import {
-  Accepted,
-  type AcceptedCode,
-  type ClosedWindow,
-  type MachineChannel,
-  MachineWindows,
-} from './machine-windows.ts';
+import type { MachineChannel } from './machine-channel.ts';
+import { Accepted, type AcceptedCode, type ClosedWindow, MachineWindows } from './machine-windows.ts';
 
 export { Accepted, type AcceptedCode, type ClosedWindow } from './machine-windows.ts';
 

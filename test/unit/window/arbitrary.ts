@@ -9,9 +9,13 @@ const CHANNELS = {
   a: {},
   w: { kind: 'waveform', sampleRateHz: FS, unit: 'g', samplesPerWindow: 20 },
   c: { required: false },
+  d: { required: false },
   '*': {},
 };
-const NAMES = ['a', 'b', 'w', 'c', 'zeta', 'eta'] as const;
+const NAMES = ['a', 'b', 'w', 'c', 'd', 'zeta', 'eta'] as const;
+
+/** Channels that hold nobody back. */
+export const OPTIONAL = new Set(['c', 'd']);
 
 export interface Settings {
   readonly config: MachineClassConfig;

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { arrival, delays, settings, stream } from './arbitrary.ts';
+import { arrival, delays, OPTIONAL, settings, stream } from './arbitrary.ts';
 import { GatewayModel, sizeOf } from './gateway-model.ts';
 import { exactAll, type Sample, windowsOf } from './plant.ts';
 
@@ -23,7 +23,7 @@ function resendOrder(gateway: GatewayModel, unacknowledged: readonly Sample[], t
   if (unacknowledged.some((s) => !gateway.knows(s))) return [...unacknowledged];
   const names = [...new Set(unacknowledged.map((s) => s.channel))].sort();
   const turned = [...names.slice(turn % (names.length || 1)), ...names.slice(0, turn % (names.length || 1))];
-  const rank = (s: Sample) => (s.channel === 'c' ? -1 : turned.indexOf(s.channel));
+  const rank = (s: Sample) => (OPTIONAL.has(s.channel) ? -1 : turned.indexOf(s.channel));
   return unacknowledged.toSorted((x, y) => rank(x) - rank(y));
 }
 
