@@ -25,6 +25,7 @@ export class PipelineHost {
   #statusAtMs = 0;
   #stopping = false;
   #failed = false;
+  #ended = false;
   #onReady: ((channels: readonly ChannelRef[]) => void) | null = null;
   #onStartFailed: ((error: GatewayError) => void) | null = null;
   #onStopped: (() => void) | null = null;
@@ -74,14 +75,14 @@ export class PipelineHost {
     return performance.now() - this.#statusAtMs;
   }
 
-  /** Cooperative: a thread inside a native call must never be terminated. */
+  /** Cooperative: a thread inside a native call must never be terminated. One that failed ends by itself. */
   async stop(): Promise<void> {
-    if (this.#failed) return;
+    if (this.#ended) return;
     this.#stopping = true;
     const stopped = new Promise<void>((resolve) => {
       this.#onStopped = resolve;
     });
-    this.#post({ type: 'stop' });
+    if (!this.#failed) this.#post({ type: 'stop' });
     const timer = setTimeout(() => this.#onStopped?.(), STOP_DEADLINE_MS);
     await stopped;
     clearTimeout(timer);
@@ -117,6 +118,7 @@ export class PipelineHost {
   }
 
   #exited(code: number): void {
+    this.#ended = true;
     this.#onStopped?.();
     if (!this.#stopping) this.#fail(this.#died(`exit code ${code}`));
   }

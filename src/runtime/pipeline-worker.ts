@@ -37,6 +37,7 @@ class PipelineThread {
   #trimBelowBatch = 0;
   #ingest: IngestSummary = { connections: 0, ackLatencyP99Ms: 0 };
   #failed = false;
+  #stopping = false;
 
   constructor(input: PipelineInput, assembly: PipelineAssembly) {
     this.#input = input;
@@ -73,6 +74,7 @@ class PipelineThread {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     const { pipeline, assessor, forwarders, store } = this.#assembly;
     const deadline = performance.now() + COMPUTE_STOP_MS;
@@ -84,6 +86,25 @@ class PipelineThread {
     await Promise.all(forwarders.map((forwarder) => forwarder.stop(FORWARD_STOP_MS)));
     await assessor.stop();
     store.close();
+  }
+
+  /**
+   * The thread can't go on: says why and lets go of all that would keep the process alive, because a gateway that
+   * neither works nor ends is one that nobody starts again.
+   */
+  fail(error: unknown): void {
+    if (this.#failed) return;
+    this.#failed = true;
+    sendFailure(error);
+    if (!this.#stopping) void this.#letGo();
+  }
+
+  async #letGo(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    const { assessor, forwarders, store } = this.#assembly;
+    await Promise.allSettled([assessor.stop(), ...forwarders.map((forwarder) => forwarder.stop(0))]);
+    store.close();
+    parentPort!.close();
   }
 
   ingestReported(summary: IngestSummary): void {
@@ -119,12 +140,11 @@ class PipelineThread {
   }
 
   #writeFailed(error: unknown): void {
-    if (error instanceof GatewayError && error.code === 'MW_STORE_WRITE') {
+    if (isRefusal(error)) {
       this.#writeBlockedUntilMs = performance.now() + WRITE_RETRY_MS;
       return;
     }
-    this.#failed = true;
-    sendFailure(error);
+    this.fail(error);
   }
 
   #reportStatus(): void {
@@ -136,9 +156,14 @@ class PipelineThread {
     send({ type: 'status', status, metrics: this.#assembly.sources.flatMap((source) => source.metrics()) });
   }
 
-  /** Work that can wait goes on in small steps while there is some. */
+  /** Work that can wait goes on in small steps while there is some; on a full disk it waits for the next round. */
   #idleStep(): void {
-    if (!this.#failed && this.#assembly.store.idleStep()) setImmediate(() => this.#idleStep());
+    if (this.#failed) return;
+    try {
+      if (this.#assembly.store.idleStep()) setImmediate(() => this.#idleStep());
+    } catch (error) {
+      if (!isRefusal(error)) this.fail(error);
+    }
   }
 
   #emitStatusPoint(): void {
@@ -147,6 +172,11 @@ class PipelineThread {
       gatewayPoint(this.#assembly, this.#input.config.gateway.id, this.#ingest, Date.now()),
     ]);
   }
+}
+
+/** The store changed nothing and may take it later. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof GatewayError && error.code === 'MW_STORE_WRITE';
 }
 
 function send(message: FromPipeline): void {
@@ -168,15 +198,15 @@ async function main(): Promise<void> {
   keepYoungGenerationSmall();
   const input = workerData as PipelineInput;
   const thread = new PipelineThread(input, buildPipeline(input.config, createLogger(input.logLevel)));
-  await thread.start();
+  await thread.start().catch((error) => thread.fail(error));
   parentPort!.on('message', (message: ToPipeline) => {
     if (message.type === 'commit') thread.tick();
     else if (message.type === 'ingest') thread.ingestReported(message.summary);
     else
-      void thread.stop().then(() => {
-        send({ type: 'stopped' });
-        parentPort!.close();
-      }, sendFailure);
+      void thread
+        .stop()
+        .then(() => send({ type: 'stopped' }), sendFailure)
+        .finally(() => parentPort!.close());
   });
 }
 
