@@ -15,7 +15,7 @@
 import type { ChannelRef } from '../domain/machine.ts';
 import type { ChannelSlice, Window } from '../domain/window.ts';
 import type { ClassSpec } from './class-spec.ts';
-import { encodeHeld, type HeldByChannel } from './held-state.ts';
+import { type CarriedState, encodeHeld, type HeldByChannel } from './held-state.ts';
 import { type MachineChannel, newChannel, WatermarkHolder } from './machine-channel.ts';
 import { qualityOfWindow } from './quality.ts';
 
@@ -87,11 +87,13 @@ export class MachineWindows {
   }
 
   /** State of the last committed window; the journal is replayed next. */
-  restore(closedUntilMs: number, held: HeldByChannel): void {
+  restore(closedUntilMs: number, { held, emittedUntilMs }: CarriedState): void {
     this.#restoredUntilMs = closedUntilMs;
-    this.#closedUntilMs = closedUntilMs;
     this.#finalUntilMs = closedUntilMs;
-    this.#watermarkMs = closedUntilMs;
+    // Windows that are durable and not final come again as revisions: they have voted and counted already.
+    this.#closedUntilMs =
+      this.spec.allowedLatenessMs > 0 ? Math.max(closedUntilMs, emittedUntilMs) : closedUntilMs;
+    this.#watermarkMs = this.#closedUntilMs;
     for (const channel of this.#channels) {
       if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
     }
@@ -222,7 +224,7 @@ export class MachineWindows {
       this.#lastBucket = bucket;
       if (!this.#needs.has(bucket)) this.#needs.set(bucket, batchId);
     }
-    if (this.spec.allowedLatenessMs > 0 && !this.#replaying) this.#markLate(timeMs, bucket);
+    if (this.spec.allowedLatenessMs > 0) this.#markLate(timeMs, bucket);
   }
 
   /** Closed windows that are not final and hold this time have to be computed again, or for the first time. */
@@ -232,7 +234,7 @@ export class MachineWindows {
       if (endMs > this.#closedUntilMs || endMs <= this.#finalUntilMs) continue;
       const emitted = this.#emitted.get(index);
       if (emitted) emitted.dirty = true;
-      else this.#emitted.set(index, { revision: -1, dirty: true });
+      else this.#emitted.set(index, { revision: this.#replaying ? 0 : -1, dirty: true });
     }
   }
 
@@ -336,7 +338,7 @@ export class MachineWindows {
       },
       closedUntilMs: final ? endMs : this.#finalUntilMs,
       settled: this.#settled,
-      state: encodeHeld(this.#heldNow()),
+      state: encodeHeld(this.#heldNow(), Math.max(this.#closedUntilMs, endMs)),
     });
     this.#settled = { samples: 0, duplicates: 0 };
   }
