@@ -48,6 +48,9 @@ export interface PipelineParts {
 /** Windows whose results may wait for the disk before computing pauses. */
 const MAX_WAITING_RESULTS = 20_000;
 
+/** Closed windows that wait to be computed, beyond which nothing more is taken; 64 MiB. */
+const MAX_WAITING_WINDOW_BYTES = 67_108_864;
+
 const NO_RECORDS = { journal: null, acceptedSamples: 0, channels: [], deadLetters: [] } as const;
 
 /** The path of a record, run by the pipeline thread. */
@@ -87,9 +90,12 @@ export class Pipeline {
     windower.endReplay(now);
   }
 
-  /** False while the store refuses what was taken before: the ring fills up and the senders wait. */
+  /**
+   * False while the store refuses what was taken before, or computing has fallen behind: the ring fills up and the
+   * senders wait.
+   */
   get hasRoom(): boolean {
-    return this.#unit === null;
+    return this.#unit === null && this.#parts.windower.waitingBytes() < MAX_WAITING_WINDOW_BYTES;
   }
 
   /** 1. ingest → window: takes the records of one commit. Call only while `hasRoom`. */
@@ -137,8 +143,10 @@ export class Pipeline {
 
   #commitUnit(unit: CommitUnit): void {
     this.#parts.store.commit(unit);
-    for (const { machine, closedUntilMs } of unit.results)
-      this.#parts.windower.committed(machine, closedUntilMs);
+    // In a backlog one unit may hold thousands of windows of a machine; the newest speaks for all.
+    const ends = new Map<string, number>();
+    for (const { machine, closedUntilMs } of unit.results) ends.set(machine, closedUntilMs);
+    for (const [machine, endMs] of ends) this.#parts.windower.committed(machine, endMs);
   }
 
   /**

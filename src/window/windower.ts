@@ -7,6 +7,7 @@
 
 import type { MachineClassConfig } from '../config/schema.ts';
 import type { ChannelRef } from '../domain/machine.ts';
+import type { ChannelSlice } from '../domain/window.ts';
 import { ClassSpec } from './class-spec.ts';
 import { decodeHeld } from './held-state.ts';
 import type { MachineChannel } from './machine-channel.ts';
@@ -23,6 +24,10 @@ const COMPACT_AFTER = 256;
 /** Bytes of open windows beyond which new samples are counted and dropped; 256 MiB are 12 million scalar samples. */
 const MAX_OPEN_BYTES = 268_435_456;
 
+/** Objects and typed arrays around the samples, as the heap shows them. */
+const WINDOW_BYTES = 512;
+const SLICE_BYTES = 512;
+
 /** Samples that never reached a window (`overLimit`: the bound, or a channel no longer configured), since the last call of `takeRefused`. */
 export interface RefusedCounts {
   late: number;
@@ -37,6 +42,9 @@ export class Windower {
   readonly #channels: (MachineChannel | null | undefined)[] = [];
   readonly #closed: ClosedWindow[] = [];
   #taken = 0;
+  /** Closed windows before this place are in `#waitingBytes`. */
+  #weighed = 0;
+  #waitingBytes = 0;
   #refused: RefusedCounts = { late: 0, overLimit: 0 };
   #lastIdleCheckMs = Number.NEGATIVE_INFINITY;
   /** Judged on every `advance`, because adding up per sample would cost more than the sample. */
@@ -142,18 +150,33 @@ export class Windower {
 
   /** The next closed window, or null. */
   takeClosed(): ClosedWindow | null {
+    this.#weigh();
     const next = this.#closed[this.#taken];
     if (next === undefined) {
       this.#closed.length = 0;
       this.#taken = 0;
+      this.#weighed = 0;
       return null;
     }
+    this.#waitingBytes -= weightOf(next);
     this.#taken += 1;
     if (this.#taken >= COMPACT_AFTER) {
       this.#closed.splice(0, this.#taken);
+      this.#weighed -= this.#taken;
       this.#taken = 0;
     }
     return next;
+  }
+
+  /** Memory of the closed windows that nobody has taken yet. */
+  waitingBytes(): number {
+    this.#weigh();
+    return this.#waitingBytes;
+  }
+
+  #weigh(): void {
+    for (; this.#weighed < this.#closed.length; this.#weighed += 1)
+      this.#waitingBytes += weightOf(this.#closed[this.#weighed]!);
   }
 
   /** The result of a window is durable: its samples are no longer needed. */
@@ -193,4 +216,14 @@ export class Windower {
     else if (code !== Accepted.SETTLED_BEFORE) this.#refused.overLimit += samples;
     return code;
   }
+}
+
+/** Bytes of a closed window's samples, and what its objects cost at least. */
+function weightOf({ window }: ClosedWindow): number {
+  return window.slices.reduce((sum, slice) => sum + SLICE_BYTES + sampleBytes(slice), WINDOW_BYTES);
+}
+
+function sampleBytes(slice: ChannelSlice): number {
+  if (slice.kind === 'scalar') return slice.timeMs.byteLength + slice.value.byteLength;
+  return slice.segments.reduce((sum, { values }) => sum + values.byteLength, 0);
 }
