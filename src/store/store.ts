@@ -171,14 +171,23 @@ export class Store implements MetricSource, OutboxReader {
 
   /**
    * To be called once after the journal was replayed: books samples that were accepted and can't come back, so that
-   * the account balances: those of damaged batches as quarantined, those of `durability: memory` as evicted.
+   * the account balances: those of damaged batches as quarantined, those of `durability: memory` as evicted; and
+   * samples whose window was stored before they were, as accepted.
    *
    * @param openSamples samples in open windows now
    * @returns what stays unexplained, 0 if nothing
    */
   bookRecovered(openSamples: number): number {
     const missing = expectedOpen(this.#writer.state.samples) - openSamples;
-    if (missing <= 0) return missing;
+    if (missing === 0) return 0;
+    if (missing < 0) {
+      // While the disk is full results may go ahead of records that closed their window; those are in it for good.
+      this.#writer.writeApart(({ samples }) => {
+        samples.accepted -= missing;
+      });
+      this.#options.logger.warn({ samples: -missing }, 'samples of stored windows had not been counted');
+      return 0;
+    }
     const isDamage = this.recovery.lostBatches > 0 || this.recovery.quarantined !== null;
     const explained = isDamage ? missing : Math.min(missing, this.#writer.state.samples.volatileAccepted);
     this.#writer.writeApart(({ samples }) => {

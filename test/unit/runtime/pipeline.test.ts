@@ -1,0 +1,201 @@
+/** The whole path over a real store: what a full disk, a slow processor and a crash between any two steps leave behind. */
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { configSchema } from '../../../src/config/schema.ts';
+import { GatewayError } from '../../../src/errors.ts';
+import { FeatureExtractor } from '../../../src/features/extractor.ts';
+import { HealthMonitor } from '../../../src/health/health-monitor.ts';
+import { Assessor } from '../../../src/inference/assessor.ts';
+import { Pipeline } from '../../../src/pipeline.ts';
+import { createRing, RingReader, RingWriter } from '../../../src/runtime/record-ring.ts';
+import type { CommitUnit, Store } from '../../../src/store/store.ts';
+import { SILENT } from '../../../src/telemetry/logger.ts';
+import { Windower } from '../../../src/window/windower.ts';
+import { type StoreFolder, storeFolder } from '../../support/store.ts';
+
+/** Samples of one second, one window. */
+const BLOCK = 25_600;
+const T0 = 1_767_225_600_000;
+
+function configOf(window: Record<string, number>, channel: Record<string, unknown> = {}) {
+  return configSchema.parse({
+    machineClasses: {
+      pump: {
+        topics: ['p/{machine}/{channel}'],
+        channels: { a: channel },
+        window: { sizeMs: 1_000, outOfOrderMs: 0, ...window },
+        health: { raiseCount: 3, raiseOutOf: 5, clearCount: 5 },
+      },
+    },
+  });
+}
+
+/** One life of the pipeline thread, step by step; a kill is `close` without anything before. */
+class Life {
+  readonly store: Store;
+  readonly windower: Windower;
+  readonly pipeline: Pipeline;
+  /** The disk takes no new data. */
+  diskFull = false;
+  readonly units: CommitUnit[] = [];
+  readonly #writer: RingWriter;
+  readonly #reader: RingReader;
+
+  constructor(folder: StoreFolder, config: ReturnType<typeof configOf>) {
+    const classes = config.machineClasses;
+    this.store = folder.open();
+    const commit = this.store.commit.bind(this.store);
+    this.store.commit = (unit) => {
+      if (this.diskFull && unit.journal !== null) throw new GatewayError('MW_STORE_WRITE', 'no room');
+      commit(unit);
+      this.units.push(unit);
+    };
+    this.windower = new Windower(classes);
+    const shared = createRing(1_048_576);
+    this.#writer = new RingWriter(shared);
+    this.#reader = new RingReader(shared);
+    const extractors = new Map(Object.entries(classes).map(([name, c]) => [name, new FeatureExtractor(c)]));
+    this.pipeline = new Pipeline({
+      classes,
+      windower: this.windower,
+      extractors,
+      assessor: new Assessor({
+        classes,
+        modelsDir: 'models',
+        config: config.inference,
+        describeFeatures: () => [],
+        logger: SILENT,
+        monotonicMs: () => 0,
+      }),
+      health: new HealthMonitor(classes),
+      store: this.store,
+      monotonicMs: () => 0,
+    });
+    this.pipeline.recover();
+    if (this.store.channels().length === 0)
+      this.#writer.channel({ index: 0, machineClass: 'pump', machine: 'm', channel: 'a' });
+  }
+
+  send(...timesMs: readonly number[]): void {
+    for (const at of timesMs) this.#writer.scalar(0, 0, 0, 0, T0 + at, at);
+  }
+
+  sendBlock(atMs: number): void {
+    this.#writer.waveform(0, 0, 0, 0, T0 + atMs, BLOCK, new Float32Array(BLOCK).fill(Math.sin(atMs)));
+  }
+
+  /** What the thread does at each tick, without computing. True if what was sent is acknowledged. */
+  tick(): boolean {
+    if (this.pipeline.hasRoom) {
+      const spans = this.#reader.peek(4_194_304);
+      this.pipeline.take(spans);
+      this.#reader.release(spans.reduce((sum, { from, to }) => sum + to - from, 0));
+    }
+    try {
+      this.pipeline.commit(0);
+      return true;
+    } catch (error) {
+      expect((error as GatewayError).code).toBe('MW_STORE_WRITE');
+      return false;
+    }
+  }
+
+  compute(): void {
+    this.pipeline.compute(Number.POSITIVE_INFINITY);
+  }
+
+  /** Starts of the windows whose results were committed in this life, in order, with their revisions. */
+  get windows(): string[] {
+    return this.units
+      .flatMap(({ results }) => results.flatMap(({ points }) => points))
+      .map(({ timeMs, fields }) => `${timeMs - T0} revision ${fields['revision']}`);
+  }
+}
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
+});
+
+function lives(config: ReturnType<typeof configOf>): () => Life {
+  const folder = storeFolder();
+  let last: Life | null = null;
+  cleanups.push(() => {
+    last?.store.close();
+    folder.remove();
+  });
+  return () => {
+    last?.store.close();
+    last = new Life(folder, config);
+    return last;
+  };
+}
+
+describe('a full disk', () => {
+  it('and a crash while results went ahead of the records they came from leave an account that balances', () => {
+    const next = lives(configOf({}));
+    let life = next();
+    life.send(100, 200);
+    expect(life.tick()).toBe(true);
+    life.diskFull = true;
+    life.send(300, 400, 1_500);
+    expect(life.tick()).toBe(false);
+    life.compute();
+    // The window closes by records that are not durable; its result is let through to make room.
+    expect(life.tick()).toBe(false);
+    expect(life.windows).toEqual(['0 revision 0']);
+
+    life = next();
+    expect(life.store.checkLedger(life.windower.openSamples())).toMatchObject({ balanced: true });
+    // Nobody acknowledged them, so they come again.
+    life.send(300, 400, 1_500);
+    expect(life.tick()).toBe(true);
+    life.send(2_500);
+    life.tick();
+    life.compute();
+    life.tick();
+    expect(life.windows).toEqual(['1000 revision 0']);
+    expect(life.store.checkLedger(life.windower.openSamples())).toMatchObject({ balanced: true });
+    expect(life.store.ledger().samples.open).toBe(1);
+  });
+});
+
+describe('computing that is slower than the sensors', () => {
+  it('makes the senders wait instead of gathering closed windows without bound', () => {
+    const waveform = { kind: 'waveform', unit: 'g', sampleRateHz: 25_600, features: ['vib.basic'] };
+    const life = lives(configOf({}, waveform))();
+    let sent = 0;
+    while (life.pipeline.hasRoom && sent < 1_000 * BLOCK) {
+      life.sendBlock((sent / BLOCK) * 1_000);
+      sent += BLOCK;
+      life.tick();
+    }
+    expect(life.pipeline.hasRoom).toBe(false);
+    while (life.pipeline.compute(Number.POSITIVE_INFINITY)) life.tick();
+    life.compute();
+    life.tick();
+    expect(life.pipeline.hasRoom).toBe(true);
+    const { accepted, windowed, open } = life.store.ledger().samples;
+    expect([accepted, windowed + open]).toEqual([sent, sent]);
+  });
+});
+
+describe('a crash while late samples are still allowed', () => {
+  it('brings windows back as revisions: their first result has voted and counted already', () => {
+    const next = lives(configOf({ allowedLatenessMs: 5_000 }));
+    let life = next();
+    life.send(100, 1_100, 2_100);
+    life.tick();
+    life.compute();
+    life.tick();
+    expect(life.windows).toEqual(['0 revision 0', '1000 revision 0']);
+    life = next();
+    life.send(3_100);
+    life.tick();
+    life.compute();
+    life.tick();
+    const again = life.windows.filter((window) => /^(0|1000) /.test(window));
+    expect(again.filter((window) => window.endsWith('revision 0'))).toEqual([]);
+    expect(life.windows).toContain('2000 revision 0');
+  });
+});
