@@ -4,6 +4,7 @@ import type { PayloadConfig } from '../config/schema.ts';
 import type { DeadLetterReason } from '../domain/dead-letter.ts';
 import { msFromIso8601, msFromNumber, type TimeUnit } from './event-time.ts';
 import { type DiscoverMember, JsonMemberReader, JsonMembers, MemberKind } from './json-members.ts';
+import { isJsonButForNonFinite } from './json-non-finite.ts';
 import { Found, type PayloadDecoder, type Reading } from './reading.ts';
 
 export type JsonPayloadConfig = Extract<PayloadConfig, { format: 'json' }>;
@@ -52,10 +53,14 @@ export class JsonDecoder implements PayloadDecoder {
     return this.#slotNames;
   }
 
-  /** `malformed_json`, `bad_timestamp` for a time that is missing or no time; what else is wrong shows in `out`. */
+  /** `malformed_json`, `not_finite` for NaN written as a word, `bad_timestamp` for a time that is missing or no time; what else is wrong shows in `out`. */
   decode(bytes: Buffer, from: number, to: number, out: Reading): DeadLetterReason | null {
     const members = this.#members;
-    if (!this.#reader.read(bytes, from, to, members)) return out.fault('malformed_json', 'not JSON');
+    if (!this.#reader.read(bytes, from, to, members)) {
+      return isJsonButForNonFinite(bytes, from, to)
+        ? out.fault('not_finite', 'NaN or Infinity, which JSON cannot hold')
+        : out.fault('malformed_json', 'not JSON');
+    }
     out.begin(this.#channelSlots.length);
     for (let i = 0; i < this.#channelSlots.length; i++) this.#channel(i, this.#channelSlots[i]!, out);
     if (this.#sequenceSlot >= 0 && members.kinds[this.#sequenceSlot] === MemberKind.NUMBER) {
