@@ -152,8 +152,12 @@ export class FrontDoorConnection {
     this.#holdBack(Hold.STOPPING);
   }
 
-  /** Ends the connection because of a limit or a broken protocol. @param farewell last packet for the client */
-  refuse(limit: RefusalLimit, farewell?: Buffer): void {
+  /**
+   * Ends the connection because of a limit or a broken protocol.
+   * @param farewell last packet for the client
+   * @param detail what was too much, for the log
+   */
+  refuse(limit: RefusalLimit, farewell?: Buffer, detail?: string): void {
     if (this.#stage === 'closed') return;
     this.#context.counters.refused[limit] += 1;
     this.#context.complaints.warn(
@@ -163,6 +167,7 @@ export class FrontDoorConnection {
       () => ({
         address: this.address,
         username: this.#rights?.username ?? '',
+        ...(detail === undefined ? {} : { detail }),
       }),
     );
     if (farewell !== undefined) this.#socket.write(farewell);
@@ -200,9 +205,22 @@ export class FrontDoorConnection {
 
   #framed(state: FramerState): void {
     if (this.#stage === 'closed') return;
-    if (state === 'oversize') this.refuse(this.#stage === 'ready' ? 'packet_bytes' : 'pre_auth_bytes');
+    if (state === 'oversize') this.#refuseOversize();
     else if (state === 'malformed') this.refuse('protocol');
     else this.lane.flush();
+  }
+
+  #refuseOversize(): void {
+    const [limit, key] =
+      this.#stage === 'ready'
+        ? (['packet_bytes', 'maxPacketBytes'] as const)
+        : (['pre_auth_bytes', 'maxPreAuthBytes'] as const);
+    const allowed = this.#context.limits[key];
+    this.refuse(
+      limit,
+      undefined,
+      `packet of ${this.#framer.oversizeBytes} bytes; ingest.limits.${key} is ${allowed}`,
+    );
   }
 
   #packet(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
@@ -249,8 +267,13 @@ export class FrontDoorConnection {
       this.refuse('protocol');
       return false;
     }
-    if (fields.topicTo - fields.topicFrom > limits.maxTopicBytes) {
-      this.refuse('topic_bytes');
+    const topicBytes = fields.topicTo - fields.topicFrom;
+    if (topicBytes > limits.maxTopicBytes) {
+      this.refuse(
+        'topic_bytes',
+        undefined,
+        `topic of ${topicBytes} bytes; ingest.limits.maxTopicBytes is ${limits.maxTopicBytes}`,
+      );
       return false;
     }
     if (!this.#budget.take()) return this.#pace();

@@ -27,6 +27,7 @@ export class PacketFramer {
   maxPacketBytes: number;
   readonly #onPacket: PacketHandler;
   #state: FramerState = 'open';
+  #oversizeBytes = 0;
   #held: Buffer = Buffer.alloc(0);
   #heldFrom = 0;
   #heldTo = 0;
@@ -43,6 +44,11 @@ export class PacketFramer {
   /** Bytes kept back: the beginning of a packet, and everything that arrived while stopped. */
   get heldBytes(): number {
     return this.#heldTo - this.#heldFrom;
+  }
+
+  /** Announced length of the packet that was too large, in all; 0 while there was none. */
+  get oversizeBytes(): number {
+    return this.#oversizeBytes;
   }
 
   /** Frames what the chunk completes. The chunk is not referenced afterwards. */
@@ -75,7 +81,7 @@ export class PacketFramer {
     for (;;) {
       const end = packetEnd(this.#held, this.#heldFrom, this.#heldTo);
       if (end === MALFORMED || end - this.#heldFrom > this.maxPacketBytes) {
-        this.#state = end === MALFORMED ? 'malformed' : 'oversize';
+        this.#break(end, this.#heldFrom);
         return at;
       }
       if (end !== INCOMPLETE && end <= this.#heldTo) {
@@ -97,7 +103,7 @@ export class PacketFramer {
       const end = packetEnd(buffer, at, to);
       if (end === INCOMPLETE) return at;
       if (end === MALFORMED || end - at > this.maxPacketBytes) {
-        this.#state = end === MALFORMED ? 'malformed' : 'oversize';
+        this.#break(end, at);
         return at;
       }
       if (end > to) return at;
@@ -108,6 +114,11 @@ export class PacketFramer {
       at = end;
     }
     return at;
+  }
+
+  #break(end: number, at: number): void {
+    this.#state = end === MALFORMED ? 'malformed' : 'oversize';
+    if (this.#state === 'oversize') this.#oversizeBytes = end - at;
   }
 
   #hold(chunk: Buffer, from: number, to: number): void {

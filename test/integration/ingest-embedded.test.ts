@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../src/config/schema.ts';
 import { GatewayError } from '../../src/errors.ts';
 import { createEmbeddedSource, type IngestSource } from '../../src/ingest/source.ts';
+import type { Logger } from '../../src/telemetry/logger.ts';
 import { harness, metric, type TestCommitter, testConfig } from '../support/ingest-harness.ts';
 import { connectPacket, encode, publishPacket, RawClient } from '../support/raw-mqtt.ts';
 
@@ -29,6 +30,7 @@ async function start(
     /** Time a commit takes. */
     commitTakesMs?: number;
     keep?: boolean;
+    logger?: Logger;
   } = {},
 ): Promise<Started> {
   const config = testConfig(options.machineClasses, options.ingest);
@@ -36,6 +38,7 @@ async function start(
   const { context, committer, ingest } = harness(config, {
     onRequest: () => onRequest(),
     ...(options.keep === undefined ? {} : { keep: options.keep }),
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
   });
   const source = createEmbeddedSource(ingest, context);
   await source.start();
@@ -270,6 +273,31 @@ describe('bounds', () => {
     raw.send(bytes);
     await raw.until(() => raw.closed);
     expect(metric(source.metrics(), 'millwright_ingest_refused_total', limit)).toBe(1);
+  });
+
+  it.each([
+    [
+      'the size of a packet that is too large',
+      publishPacket('plant/m1/temp', 'x'.repeat(2000), 1),
+      'packet of 2020 bytes; ingest.limits.maxPacketBytes is 1024',
+    ],
+    [
+      'the length of a topic that is too long',
+      publishPacket('x'.repeat(600), '1', 1),
+      'topic of 600 bytes; ingest.limits.maxTopicBytes is 512',
+    ],
+  ])('tell the log %s, and the key that allows more', async (_what, bytes, detail) => {
+    const lines: unknown[] = [];
+    const ignore = () => undefined;
+    const logger = { info: ignore, error: ignore, debug: ignore, warn: (line: unknown) => lines.push(line) };
+    const { port } = await start({
+      ingest: { limits: { maxPacketBytes: 1024 } },
+      logger: logger as unknown as Logger,
+    });
+    const raw = await client(port);
+    raw.send(bytes);
+    await raw.until(() => raw.closed);
+    expect(lines).toContainEqual(expect.objectContaining({ detail, address: '127.0.0.1' }));
   });
 
   it('turn away connections beyond the numbers of the configuration', async () => {
