@@ -1,6 +1,6 @@
 /** `millwright check`: a configuration enters; whether it holds, what it means and what it costs leaves. */
 
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describeConfig } from '../config/describe.ts';
 import { maskSecrets } from '../config/secrets.ts';
 import { configPath, configurationWarnings, readConfiguration } from './configuration.ts';
@@ -17,11 +17,10 @@ interface CheckOptions extends GlobalOptions {
 
 export function configure(command: Command): void {
   command
-    .option(
-      '--machines <counts>',
-      'machines of each class for the estimate, as class=n,class=n',
-      parseCounts,
-      {},
+    .addOption(
+      new Option('--machines <counts>', 'machines of each class for the estimate, as class=n,class=n')
+        .argParser(parseCounts)
+        .default({}, 'the ids spelled out, at least one'),
     )
     .option(
       '--write-schema [dir]',

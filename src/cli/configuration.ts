@@ -6,11 +6,16 @@ import type { Config, MachineClassConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { DEFAULT_CONFIG_PATHS, type GlobalOptions } from './global-options.ts';
 
-/** @throws GatewayError MW_CONFIG_READ when no file is named and none is in a default place */
-export function configPath(options: GlobalOptions): string {
+/** The file that is named, else the first that lies in a default place; undefined where there is none. */
+export function findConfigPath(options: GlobalOptions): string | undefined {
   const named = options.config ?? process.env['MILLWRIGHT_CONFIG'];
   if (named !== undefined && named !== '') return named;
-  const found = DEFAULT_CONFIG_PATHS.find((path) => existsSync(path));
+  return DEFAULT_CONFIG_PATHS.find((path) => existsSync(path));
+}
+
+/** @throws GatewayError MW_CONFIG_READ when no file is named and none is in a default place */
+export function configPath(options: GlobalOptions): string {
+  const found = findConfigPath(options);
   if (found !== undefined) return found;
   throw new GatewayError('MW_CONFIG_READ', 'no configuration file given', {
     hint: 'millwright --config FILE ...; config/gateway.example.yaml is a start, config/demo.yaml the smallest plant',

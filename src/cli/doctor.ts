@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
-import { readConfiguration } from './configuration.ts';
+import { findConfigPath, readConfiguration } from './configuration.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { checkBroker, checkPorts, checkSinks } from './inspection/connection-checks.ts';
 import {
@@ -14,7 +14,7 @@ import {
   checkNativeModule,
   checkNode,
 } from './inspection/device-checks.ts';
-import { fail, ok, type Verdict } from './inspection/verdict.ts';
+import { fail, ok, type Verdict, warn } from './inspection/verdict.ts';
 import { printJson, printLine } from './terminal/output.ts';
 
 export function configure(command: Command): void {
@@ -51,6 +51,13 @@ async function doctor(options: GlobalOptions): Promise<void> {
 }
 
 function readOrVerdict(options: GlobalOptions): { config: Config | null; verdict: Verdict } {
+  if (findConfigPath(options) === undefined) {
+    const hint = 'name one with --config to have its disk, ports, broker, sinks and models checked';
+    return {
+      config: null,
+      verdict: warn('configuration', 'none given: only the device was looked at', hint),
+    };
+  }
   try {
     const config = readConfiguration(options);
     return { config, verdict: ok('configuration', 'valid') };

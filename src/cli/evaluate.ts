@@ -49,11 +49,10 @@ export function configure(command: Command): void {
     .option('--org <name>', 'InfluxDB organisation')
     .option('--bucket <name>', 'InfluxDB bucket; the token comes from $INFLUX_TOKEN or the sink')
     .option('--machine-prefix <text>', 'rul: machine ids without their number (default: FD00x-test-)')
-    .option(
-      '--flag <rule>',
-      'anomaly: "warning" (warning or alarm), "alarm", or "p=0.001"',
-      parseFlag,
-      parseFlag('warning'),
+    .addOption(
+      new Option('--flag <rule>', 'anomaly: "warning" (warning or alarm), "alarm", or "p=0.001"')
+        .argParser(parseFlag)
+        .default(parseFlag('warning'), 'warning'),
     )
     .option('--train-rows <n>', 'anomaly: first rows of each file that are not scored', wholeNumber(0), 400)
     .option(

@@ -38,7 +38,8 @@ export function configure(command: Command): void {
     'after',
     `
 Everything but requeue only reads, also beside a running gateway; what a sink took since the gateway's last save still
-counts as waiting. The data directory is that of the configuration, or --data-dir alone.
+counts as waiting. The data directory is that of the configuration, or --data-dir alone;
+requeue needs the configuration.
 
 Examples:
   millwright outbox stats --config gateway.yaml

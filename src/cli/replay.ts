@@ -52,11 +52,10 @@ export function configure(command: Command): void {
         '--start <time>',
         'event time of the first message, "now" or "recorded" (default: the recording ends now)',
       )
-      .option(
-        '--speed <factor>',
-        '1 is as recorded, 60 a minute a second, or "max"',
-        parseSpeed,
-        Number.POSITIVE_INFINITY,
+      .addOption(
+        new Option('--speed <factor>', '1 is as recorded, 60 a minute a second, or "max"')
+          .argParser(parseSpeed)
+          .default(Number.POSITIVE_INFINITY, 'max'),
       )
       .addOption(new Option('--qos <level>', 'MQTT quality of service').choices(['0', '1']).default('1'))
       .option(

@@ -39,6 +39,7 @@ describe('millwright', () => {
     expect(stdout).toMatch(new RegExp(`Usage: millwright ${command}`));
     expect(stdout).toMatch(/Examples?:\n {2}millwright/);
     expect(stdout).toContain('--config');
+    expect(stdout).not.toMatch(/\(default:\s+(null|\{)/);
   });
 
   it('lists every command in its help', async () => {
@@ -162,6 +163,13 @@ describe('millwright doctor', () => {
     expect(stdout).toMatch(/^ok {4}onnxruntime-node /m);
     expect(stdout).toMatch(/^(ok|warn) +disk flush +a flush takes/m);
     expect(stdout).toMatch(/^warn {2}sink influx +http:\/\/127\.0\.0\.1:1 cannot be reached.*\n +Try: /m);
+    expect(code).toBe(0);
+  });
+
+  it('looks at the device alone where no configuration is given', async () => {
+    const { code, stdout } = await runCli(['doctor'], { cwd: dir });
+    expect(stdout).toMatch(/^warn {2}configuration +none given/m);
+    expect(stdout).toMatch(/^ok {4}node /m);
     expect(code).toBe(0);
   });
 
