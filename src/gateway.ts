@@ -227,7 +227,11 @@ class RunningGateway implements Gateway {
 
   #pipelineFailed(error: GatewayError): void {
     this.#logger.error(
-      { code: error.code, hint: error.hint, cause: describeError(error.cause) },
+      {
+        code: error.code,
+        hint: error.hint,
+        ...(error.cause === undefined ? {} : { cause: describeError(error.cause) }),
+      },
       error.message,
     );
     this.#settle.reject(error);
