@@ -5,13 +5,23 @@ import type { HeldSample } from './scalar-buffer.ts';
 /** Channel name -> newest settled sample. */
 export type HeldByChannel = Map<string, HeldSample>;
 
+/** Windows that were emitted, final or not. */
+export interface Emitted {
+  /** End of the newest; -Infinity for none. */
+  readonly untilMs: number;
+  /** Samples before that end which final windows had not settled; -1 while some of them waited for a revision. */
+  readonly samples: number;
+}
+
+const NOTHING_EMITTED: Emitted = { untilMs: Number.NEGATIVE_INFINITY, samples: -1 };
+
 /**
  * Exact: floats keep every bit. Little-endian: u32 count, per channel f64 time, f64 value, u16 length, name; then f64
- * `emittedUntilMs`, the end of the newest window that was emitted.
+ * `untilMs` and f64 `samples` of what was emitted.
  */
-export function encodeHeld(held: HeldByChannel, emittedUntilMs: number): Uint8Array {
+export function encodeHeld(held: HeldByChannel, emitted: Emitted): Uint8Array {
   const names = [...held.keys()].map((name) => new TextEncoder().encode(name));
-  const out = new Uint8Array(names.reduce((sum, name) => sum + 18 + name.length, 12));
+  const out = new Uint8Array(names.reduce((sum, name) => sum + 18 + name.length, 20));
   const view = new DataView(out.buffer);
   view.setUint32(0, held.size, true);
   let at = 4;
@@ -23,21 +33,21 @@ export function encodeHeld(held: HeldByChannel, emittedUntilMs: number): Uint8Ar
     out.set(name, at + 18);
     at += 18 + name.length;
   });
-  view.setFloat64(at, emittedUntilMs, true);
+  view.setFloat64(at, emitted.untilMs, true);
+  view.setFloat64(at + 8, emitted.samples, true);
   return out;
 }
 
 /** What `encodeHeld` was given. */
 export interface CarriedState {
   readonly held: HeldByChannel;
-  /** -Infinity where the bytes do not say. */
-  readonly emittedUntilMs: number;
+  readonly emitted: Emitted;
 }
 
 /** Inverse of `encodeHeld`. The store checks integrity; bytes of an older form give what they hold. */
 export function decodeHeld(bytes: Uint8Array): CarriedState {
   const held: HeldByChannel = new Map();
-  if (bytes.length < 4) return { held, emittedUntilMs: Number.NEGATIVE_INFINITY };
+  if (bytes.length < 4) return { held, emitted: NOTHING_EMITTED };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = 4;
   for (let left = view.getUint32(0, true); left > 0 && at + 18 <= bytes.length; left -= 1) {
@@ -46,6 +56,6 @@ export function decodeHeld(bytes: Uint8Array): CarriedState {
     held.set(name, { timeMs: view.getFloat64(at, true), value: view.getFloat64(at + 8, true) });
     at += 18 + length;
   }
-  const emittedUntilMs = at + 8 <= bytes.length ? view.getFloat64(at, true) : Number.NEGATIVE_INFINITY;
-  return { held, emittedUntilMs };
+  if (at + 16 > bytes.length) return { held, emitted: NOTHING_EMITTED };
+  return { held, emitted: { untilMs: view.getFloat64(at, true), samples: view.getFloat64(at + 8, true) } };
 }

@@ -59,6 +59,8 @@ export class MachineWindows {
   #finalUntilMs = BEFORE_ALL_MS;
   /** Ends up to here were committed before the last start: the journal repeats what is already accounted. */
   #restoredUntilMs = BEFORE_ALL_MS;
+  /** Samples of the windows between that and `#closedUntilMs` when the newest was emitted; -1 if not known. */
+  #restoredSamples = -1;
   readonly #holders = new WatermarkHolder();
   #holder: MachineChannel | null = null;
   #lastBucket = Number.NaN;
@@ -87,12 +89,13 @@ export class MachineWindows {
   }
 
   /** State of the last committed window; the journal is replayed next. */
-  restore(closedUntilMs: number, { held, emittedUntilMs }: CarriedState): void {
+  restore(closedUntilMs: number, { held, emitted }: CarriedState): void {
     this.#restoredUntilMs = closedUntilMs;
     this.#finalUntilMs = closedUntilMs;
-    // Windows that are durable and not final come again as revisions: they have voted and counted already.
+    // Windows that are durable and not final can only come again as revisions: they have voted and counted already.
     this.#closedUntilMs =
-      this.spec.allowedLatenessMs > 0 ? Math.max(closedUntilMs, emittedUntilMs) : closedUntilMs;
+      this.spec.allowedLatenessMs > 0 ? Math.max(closedUntilMs, emitted.untilMs) : closedUntilMs;
+    this.#restoredSamples = emitted.samples;
     this.#watermarkMs = this.#closedUntilMs;
     for (const channel of this.#channels) {
       if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
@@ -106,6 +109,9 @@ export class MachineWindows {
 
   endReplay(nowMs: number): void {
     this.#replaying = false;
+    // Nothing came after they were emitted: they are as they stand in the database.
+    if (this.#samplesBefore(this.#closedUntilMs) === this.#restoredSamples)
+      for (const emitted of this.#emitted.values()) emitted.dirty = false;
     for (const channel of this.#channels) {
       channel.seen = true;
       channel.lastArrivalMs = nowMs;
@@ -338,7 +344,7 @@ export class MachineWindows {
       },
       closedUntilMs: final ? endMs : this.#finalUntilMs,
       settled: this.#settled,
-      state: encodeHeld(this.#heldNow(), Math.max(this.#closedUntilMs, endMs)),
+      state: encodeHeld(this.#heldNow(), this.#emittedUntil(Math.max(this.#closedUntilMs, endMs))),
     });
     this.#settled = { samples: 0, duplicates: 0 };
   }
@@ -349,6 +355,20 @@ export class MachineWindows {
       channel.scalar?.drop(beforeMs, this.#settled);
       channel.waveform?.drop(beforeMs, this.#settled);
     }
+  }
+
+  #emittedUntil(untilMs: number): CarriedState['emitted'] {
+    if (this.spec.allowedLatenessMs === 0) return { untilMs, samples: 0 };
+    for (const { dirty } of this.#emitted.values()) if (dirty) return { untilMs, samples: -1 };
+    return { untilMs, samples: this.#samplesBefore(untilMs) };
+  }
+
+  #samplesBefore(timeMs: number): number {
+    return this.#channels.reduce(
+      (sum, { scalar, waveform }) =>
+        sum + (scalar?.countBefore(timeMs) ?? 0) + (waveform?.countBefore(timeMs) ?? 0),
+      0,
+    );
   }
 
   #heldNow(): HeldByChannel {

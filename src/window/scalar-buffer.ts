@@ -90,6 +90,12 @@ export class ScalarBuffer {
     }
   }
 
+  /** Samples before `timeMs`, duplicates included. */
+  countBefore(timeMs: number): number {
+    this.#order();
+    return this.#lowerBound(timeMs) - this.#from;
+  }
+
   #heldBefore(first: number): HeldSample | null {
     if (first === this.#from) return this.held;
     return { timeMs: this.#time[first - 1]!, value: this.#value[first - 1]! };

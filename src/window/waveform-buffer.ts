@@ -81,6 +81,11 @@ export class WaveformBuffer {
     this.#blocks = kept;
   }
 
+  /** Samples of blocks that start before `timeMs`, duplicates included. */
+  countBefore(timeMs: number): number {
+    return this.#blocks.reduce((sum, { t0Ms, values }) => (t0Ms < timeMs ? sum + values.length : sum), 0);
+  }
+
   #order(): void {
     if (this.#ordered) return;
     // Of twins the one of the best quality stays, whichever came first.
