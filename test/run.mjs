@@ -1,6 +1,7 @@
 /**
  * `npm test`: says which real servers and data the tests will meet, runs everything, and closes with one plain line.
- * Arguments go to vitest (`npm test -- --project unit`, `npm test -- test/unit/window`).
+ * Arguments go to vitest (`npm test -- --project unit`, `npm test -- test/unit/window`), but `--nightly`: it runs the
+ * long forms of the fault tests (test/support/scale.ts), for hours.
  */
 
 import { spawn } from 'node:child_process';
@@ -79,9 +80,13 @@ function totals(reportPath) {
 function runVitest(reportPath) {
   const vitest = join(ROOT, 'node_modules', 'vitest', 'vitest.mjs');
   const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${reportPath}`];
+  const asked = process.argv.slice(2);
+  const given = asked.filter((arg) => arg !== '--nightly');
+  const env = { ...process.env };
+  if (asked.length > given.length) env.MILLWRIGHT_NIGHTLY = '1';
   // Colour codes would hide the closing lines from whoever reads a log.
-  const env = process.stdout.isTTY ? process.env : { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined };
-  const child = spawn(process.execPath, [vitest, ...args, ...process.argv.slice(2)], {
+  if (!process.stdout.isTTY) Object.assign(env, { NO_COLOR: '1', FORCE_COLOR: undefined });
+  const child = spawn(process.execPath, [vitest, ...args, ...given], {
     cwd: ROOT,
     env,
     stdio: 'inherit',
