@@ -31,7 +31,14 @@ export function waveformRecordBytes(n: number): number {
   return alignRecord(WAVEFORM_HEADER_BYTES + 4 * n);
 }
 
-function writeHeader(v: RecordViews, at: number, bytes: number, kind: number, quality: number, flags: number): void {
+function writeHeader(
+  v: RecordViews,
+  at: number,
+  bytes: number,
+  kind: number,
+  quality: number,
+  flags: number,
+): void {
   v.u32[at >> 2] = bytes;
   v.u8[at + 4] = kind;
   v.u8[at + 5] = quality;

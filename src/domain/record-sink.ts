@@ -6,7 +6,14 @@ import type { ChannelRef } from './machine.ts';
 export interface RecordSink {
   /** True if records of `bytes` in all fit now. Ask once per message, then write its records: all or none. */
   hasRoom(bytes: number): boolean;
-  scalar(channelIndex: number, flags: number, quality: number, sequence: number, eventTimeMs: number, value: number): void;
+  scalar(
+    channelIndex: number,
+    flags: number,
+    quality: number,
+    sequence: number,
+    eventTimeMs: number,
+    value: number,
+  ): void;
   /** `values` is copied. */
   waveform(
     channelIndex: number,

@@ -59,7 +59,8 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
   const mqttPort = options.mqttPort ?? (await freePort());
   const httpPort = options.httpPort ?? (await freePort());
   const config = structuredClone(options.config) as Record<string, Record<string, unknown>>;
-  const ingest = (config['ingest'] ??= {});
+  const ingest = config['ingest'] ?? {};
+  config['ingest'] = ingest;
   if (ingest['mode'] !== 'external') {
     ingest['embedded'] = {
       host: '127.0.0.1',
