@@ -56,9 +56,9 @@ export class Acknowledger {
     this.#request(position);
   }
 
-  onCommitted(position: number): void {
+  /** @param nowMs monotonic */
+  onCommitted(position: number, nowMs: number): void {
     this.#committed = position;
-    const nowMs = performance.now();
     for (const lane of this.#waiting) {
       lane.acknowledge(position, nowMs);
       if (lane.pending === 0) this.#waiting.delete(lane);

@@ -80,7 +80,7 @@ export class EmbeddedSource implements IngestSource {
   }
 
   onCommitted(position: number): void {
-    this.#core.acknowledger.onCommitted(position);
+    this.#core.acknowledger.onCommitted(position, performance.now());
     this.#broker.committed();
     this.#door.committed();
   }

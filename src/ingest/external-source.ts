@@ -78,7 +78,7 @@ export class ExternalSource implements IngestSource {
   }
 
   onCommitted(position: number): void {
-    this.#core.acknowledger.onCommitted(position);
+    this.#core.acknowledger.onCommitted(position, performance.now());
     this.#stream?.committed();
   }
 

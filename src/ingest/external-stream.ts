@@ -103,7 +103,7 @@ export class ExternalStream extends Duplex {
       this.destroy(
         new Error(`the broker sent ${state === 'oversize' ? 'too large a' : 'a malformed'} packet`),
       );
-    } else this.lane.flush();
+    } else this.lane.flush(this.#heardMs);
   }
 
   #packet(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {

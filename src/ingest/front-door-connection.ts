@@ -207,7 +207,7 @@ export class FrontDoorConnection {
     if (this.#stage === 'closed') return;
     if (state === 'oversize') this.#refuseOversize();
     else if (state === 'malformed') this.refuse('protocol');
-    else this.lane.flush();
+    else this.lane.flush(this.#heardMs);
   }
 
   #refuseOversize(): void {

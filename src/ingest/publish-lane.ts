@@ -66,10 +66,10 @@ export class PublishLane {
     return outcome;
   }
 
-  /** Writes what needs no further commit. Call at the end of every chunk. */
-  flush(): void {
+  /** Writes what needs no further commit. Call at the end of every chunk. @param nowMs monotonic */
+  flush(nowMs: number): void {
     const { acknowledger } = this.#context;
-    if (this.#queue.length > 0) this.#acknowledge(acknowledger.committed, performance.now());
+    if (this.#queue.length > 0) this.#acknowledge(acknowledger.committed, nowMs);
   }
 
   /** A commit reached `position`. */
