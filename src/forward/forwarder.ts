@@ -7,6 +7,7 @@
  */
 
 import type { SinkConfig } from '../config/schema.ts';
+import type { Clock } from '../domain/clock.ts';
 import type { OutboxReader } from '../domain/outbox.ts';
 import { describeError } from '../errors.ts';
 import { Histogram, LATENCY_BOUNDS_S } from '../telemetry/histogram.ts';
@@ -14,9 +15,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
 import { FlowMeter } from './flow-meter.ts';
 import { type ForwarderStatus, forwarderMetrics } from './forwarder-status.ts';
-import { InfluxWriter } from './influx-writer.ts';
 import { type LaneName, LaneReader } from './lane-reader.ts';
-import { LineProtocolWriter } from './line-protocol-writer.ts';
 import { Pause } from './pause.ts';
 import { ReachabilityWatch } from './reachability-watch.ts';
 import { RequestSize } from './request-size.ts';
@@ -32,9 +31,10 @@ export interface ForwarderOptions {
   readonly sink: string;
   readonly config: SinkConfig;
   readonly outbox: OutboxReader;
+  readonly writer: PointWriter;
   readonly logger: Logger;
-  /** Wall clock, ms since the epoch; delays are measured on the monotonic clock and do not follow its steps. */
-  now(): number;
+  /** Delays are measured on its monotonic side and do not follow the steps of the wall clock. */
+  readonly clock: Clock;
   /** 0 <= random() < 1 */
   random(): number;
 }
@@ -64,8 +64,8 @@ export class Forwarder implements MetricSource {
   readonly #flow: FlowMeter;
   readonly #watch: ReachabilityWatch;
   readonly #size: RequestSize;
-  readonly #live = newLane('live');
-  readonly #backlog = newLane('backlog');
+  readonly #live: Lane;
+  readonly #backlog: Lane;
   readonly #latency: Histogram;
   /** A live shipment that got stuck halfway, for the backlog lane to finish. */
   #handedOver: Shipment | null = null;
@@ -80,16 +80,19 @@ export class Forwarder implements MetricSource {
   #accepted = 0;
 
   constructor(options: ForwarderOptions) {
-    const { sink, config, outbox } = options;
+    const { sink, config, outbox, writer, clock } = options;
     this.#options = options;
-    this.#writer = newWriter(options);
+    this.#writer = writer;
+    this.#live = newLane('live', clock);
+    this.#backlog = newLane('backlog', clock);
     this.#reader = new LaneReader(outbox, sink);
     this.#health = new SinkHealth(config);
-    this.#flow = new FlowMeter(outbox, sink, config.batchPoints, performance.now());
+    this.#flow = new FlowMeter(outbox, sink, config.batchPoints, clock.monotonicMs());
     this.#size = new RequestSize(config.batchPoints);
     this.#latency = new Histogram('millwright_forward_request_seconds', LATENCY_BOUNDS_S, { sink });
     this.#watch = new ReachabilityWatch({
-      writer: this.#writer,
+      writer,
+      clock,
       random: options.random,
       isNeeded: () => this.#health.failing || this.#slowRequests().length > 0,
       onReachable: () => this.#reachableAgain(),
@@ -112,7 +115,7 @@ export class Forwarder implements MetricSource {
    */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true;
-    const timer = setTimeout(() => this.#giveUpRequests(), deadlineMs);
+    const cancel = this.#options.clock.after(deadlineMs, () => this.#giveUpRequests());
     this.#wakeLanes();
     await Promise.all(this.#loops);
     try {
@@ -120,14 +123,14 @@ export class Forwarder implements MetricSource {
     } catch (error) {
       this.#outboxFailed(this.#live, error);
     }
-    clearTimeout(timer);
+    cancel();
     await this.#watch.stop();
     this.#writer.close();
     this.#health.stopped();
   }
 
   status(): ForwarderStatus {
-    const backlog = this.#flow.observe(performance.now());
+    const backlog = this.#flow.observe(this.#nowMs());
     const { state, reason, hint, lastSuccessMs, failing } = this.#health;
     return {
       sink: this.#options.sink,
@@ -138,7 +141,7 @@ export class Forwarder implements MetricSource {
       backlogPoints: backlog.points,
       backlogBytes: backlog.bytes,
       backlogOldestMs: backlog.oldestMs,
-      backlogEtaS: failing ? null : this.#flow.etaS(this.#options.now()),
+      backlogEtaS: failing ? null : this.#flow.etaS(this.#options.clock.now()),
       deliveredPoints: this.#delivered,
       deadLetteredPoints: this.#deadLettered,
       requests: this.#requests,
@@ -147,7 +150,7 @@ export class Forwarder implements MetricSource {
   }
 
   metrics(): MetricSample[] {
-    return [...forwarderMetrics(this.status(), this.#options.now()), ...this.#latency.metrics()];
+    return [...forwarderMetrics(this.status(), this.#options.clock.now()), ...this.#latency.metrics()];
   }
 
   async #run(lane: Lane): Promise<void> {
@@ -172,13 +175,13 @@ export class Forwarder implements MetricSource {
     lane.idle = false;
     if (lane === this.#live && this.#arrived) {
       this.#arrived = false;
-      lane.restUntilMs = performance.now() + this.#options.config.flushIntervalMs;
+      lane.restUntilMs = this.#nowMs() + this.#options.config.flushIntervalMs;
     }
   }
 
   /** ms until the lane may send its next request; 0 for now. */
   #delayBefore(lane: Lane): number {
-    const nowMs = performance.now();
+    const nowMs = this.#nowMs();
     if (this.#health.failing) {
       const delayMs = this.#health.nextAttemptMs - nowMs;
       if (delayMs > 0) return delayMs;
@@ -210,23 +213,24 @@ export class Forwarder implements MetricSource {
       this.#handedOver = null;
       return shipment;
     }
-    const shipment = await loadShipment(this.#reader, lane.name, this.#options.config.batchPoints);
+    const { config, clock } = this.#options;
+    const shipment = await loadShipment(this.#reader, lane.name, config.batchPoints, clock);
     if (shipment !== null && lane === this.#backlog) {
-      this.#flow.takenByBacklog(shipment.points, performance.now());
+      this.#flow.takenByBacklog(shipment.points, this.#nowMs());
     }
     return shipment;
   }
 
   async #send(lane: Lane, shipment: Shipment, indices: readonly number[]): Promise<void> {
     const epoch = this.#health.epoch;
-    const startedMs = performance.now();
+    const startedMs = this.#nowMs();
     lane.request = { abort: new AbortController(), startedMs };
-    const slow = setTimeout(() => this.#watch.begin(), SLOW_MS);
+    const cancelWatch = this.#options.clock.after(SLOW_MS, () => this.#watch.begin());
     const outcome = await this.#writer.write(shipment.lines(indices), lane.request.abort.signal);
-    clearTimeout(slow);
+    cancelWatch();
     lane.request = null;
     this.#requests++;
-    this.#latency.observe((performance.now() - startedMs) / 1000);
+    this.#latency.observe((this.#nowMs() - startedMs) / 1000);
     const failed = this.#health.failing;
     this.#apply(lane, shipment, indices.length, outcome, epoch);
     if (failed) this.#other(lane).pause.wake();
@@ -238,7 +242,7 @@ export class Forwarder implements MetricSource {
         this.#accepted++;
         this.#size.grow(count);
         shipment.delivery.accepted(count);
-        this.#health.lastSuccessMs = this.#options.now();
+        this.#health.lastSuccessMs = this.#options.clock.now();
         this.#answered(epoch);
         break;
       case 'rejected':
@@ -263,7 +267,7 @@ export class Forwarder implements MetricSource {
     const failed = this.#health.failing;
     this.#health.answered(epoch);
     if (!failed || this.#health.failing) return;
-    const { points } = this.#flow.observe(performance.now());
+    const { points } = this.#flow.observe(this.#nowMs());
     this.#options.logger.info({ sink: this.#options.sink, backlogPoints: points }, 'sink takes points again');
   }
 
@@ -274,7 +278,7 @@ export class Forwarder implements MetricSource {
     const timedOut = outcome.kind === 'retryLater' && outcome.cause === 'timeout';
     if (timedOut && count > this.#options.config.batchPoints * MIN_TIMEOUT_SHARE) this.#size.shrink(count);
     const { state } = this.#health;
-    this.#health.failed(outcome, epoch, performance.now(), this.#options.random());
+    this.#health.failed(outcome, epoch, this.#nowMs(), this.#options.random());
     this.#other(lane).pause.wake();
     if (state !== this.#health.state) {
       const { reason, hint } = this.#health;
@@ -328,7 +332,7 @@ export class Forwarder implements MetricSource {
     }
     // A full shipment says that more is waiting; otherwise the next points wait for company.
     if (shipment.points >= Math.min(config.batchPoints, LIVE_POINTS)) return;
-    lane.restUntilMs = performance.now() + config.flushIntervalMs;
+    lane.restUntilMs = this.#nowMs() + config.flushIntervalMs;
   }
 
   /** The store could not be read or written: its own affair, but no reason to spin. */
@@ -340,18 +344,18 @@ export class Forwarder implements MetricSource {
       this.#options.logger.error({ sink: this.#options.sink, reason: message }, 'outbox fails');
     }
     const outcome: RetryLater = { kind: 'retryLater', message, afterMs: IDLE_MS, cause: 'answer' };
-    this.#health.failed(outcome, this.#health.epoch, performance.now(), this.#options.random());
+    this.#health.failed(outcome, this.#health.epoch, this.#nowMs(), this.#options.random());
   }
 
   /** The server answers again: try at once, and do not wait for answers that went under in the silence. */
   #reachableAgain(): void {
-    if (this.#health.state === 'retrying') this.#health.attemptNow(performance.now());
+    if (this.#health.state === 'retrying') this.#health.attemptNow(this.#nowMs());
     for (const { abort } of this.#slowRequests()) abort.abort();
     this.#wakeLanes();
   }
 
   #slowRequests(): { readonly abort: AbortController }[] {
-    const beforeMs = performance.now() - SLOW_MS;
+    const beforeMs = this.#nowMs() - SLOW_MS;
     return [this.#live, this.#backlog].flatMap(({ request }) =>
       request !== null && request.startedMs <= beforeMs ? [request] : [],
     );
@@ -360,6 +364,10 @@ export class Forwarder implements MetricSource {
   #giveUpRequests(): void {
     this.#deadline = true;
     for (const { request } of [this.#live, this.#backlog]) request?.abort.abort();
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.monotonicMs();
   }
 
   #wakeLanes(): void {
@@ -375,11 +383,6 @@ export class Forwarder implements MetricSource {
 const REFUSES_ALL_HINT =
   'the server refuses every request rather than single points: check url, org and whatever stands between';
 
-function newLane(name: LaneName): Lane {
-  return { name, pause: new Pause(), shipment: null, idle: false, restUntilMs: 0, request: null };
-}
-
-function newWriter({ sink, config, logger, now }: ForwarderOptions): PointWriter {
-  if (config.type === 'influxdb2') return new InfluxWriter(sink, config, logger, now);
-  return new LineProtocolWriter(sink, config, now);
+function newLane(name: LaneName, clock: Clock): Lane {
+  return { name, pause: new Pause(clock), shipment: null, idle: false, restUntilMs: 0, request: null };
 }

@@ -1,17 +1,21 @@
 /** A sleep that can be cut short. */
 
-/** Longest delay a Node timer takes without wrapping around. */
-const MAX_TIMER_MS = 2_147_483_647;
+import type { Clock } from '../domain/clock.ts';
 
 export class Pause {
+  readonly #clock: Clock;
   #wake: (() => void) | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** Resolves after `ms`, or at the next `wake()` if that is earlier. One sleeper at a time. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#wake?.(), Math.min(ms, MAX_TIMER_MS));
+      const cancel = this.#clock.after(ms, () => this.#wake?.());
       this.#wake = () => {
-        clearTimeout(timer);
+        cancel();
         this.#wake = null;
         resolve();
       };

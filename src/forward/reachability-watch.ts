@@ -6,6 +6,7 @@
  * refuses writes changes nothing.
  */
 
+import type { Clock } from '../domain/clock.ts';
 import { Pause } from './pause.ts';
 import type { PointWriter } from './write-outcome.ts';
 
@@ -14,6 +15,7 @@ const PING_INTERVAL_MS = 1_500;
 
 export interface WatchOptions {
   readonly writer: PointWriter;
+  readonly clock: Clock;
   readonly random: () => number;
   /** Asked before each ping: the watch ends when it is no longer needed. */
   readonly isNeeded: () => boolean;
@@ -22,12 +24,13 @@ export interface WatchOptions {
 
 export class ReachabilityWatch {
   readonly #options: WatchOptions;
-  readonly #pause = new Pause();
+  readonly #pause: Pause;
   readonly #abort = new AbortController();
   #running: Promise<void> | null = null;
 
   constructor(options: WatchOptions) {
     this.#options = options;
+    this.#pause = new Pause(options.clock);
   }
 
   /** Begins to watch unless it does already. */

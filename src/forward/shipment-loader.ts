@@ -1,6 +1,6 @@
 /** A lane of the outbox -> the next shipment, read and encoded in slices. */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../domain/clock.ts';
 import type { OutboxBatch } from '../domain/outbox.ts';
 import type { Point } from '../domain/point.ts';
 import type { LaneName, LaneReader } from './lane-reader.ts';
@@ -21,6 +21,7 @@ export async function loadShipment(
   reader: LaneReader,
   lane: LaneName,
   batchPoints: number,
+  clock: Clock,
 ): Promise<Shipment | null> {
   const batches: OutboxBatch[] = [];
   const lines: string[] = [];
@@ -29,7 +30,7 @@ export async function loadShipment(
     let page = reader.take(lane, pagePoints);
     while (page.length > 0) {
       batches.push(...page);
-      for (const { points } of page) await encodeInSlices(points, lines);
+      for (const { points } of page) await encodeInSlices(points, lines, clock);
       if (lane === 'live' || lines.length >= batchPoints) break;
       page = reader.take(lane, pagePoints, batches.at(-1)!.id);
     }
@@ -40,10 +41,11 @@ export async function loadShipment(
   return batches.length === 0 ? null : new Shipment(batches, lines);
 }
 
-async function encodeInSlices(points: readonly Point[], lines: string[]): Promise<void> {
+async function encodeInSlices(points: readonly Point[], lines: string[], clock: Clock): Promise<void> {
   for (let i = 0; i < points.length; i += SLICE_POINTS) {
     for (const point of points.slice(i, i + SLICE_POINTS)) lines.push(encodeLine(point));
     // Small batches share a slice.
-    if (points.length >= SLICE_POINTS || lines.length % SLICE_POINTS < points.length) await nextTurn();
+    if (points.length >= SLICE_POINTS || lines.length % SLICE_POINTS < points.length)
+      await new Promise<void>((resolve) => clock.nextTurn(resolve));
   }
 }

@@ -1,10 +1,12 @@
 /** Builds the parts of the path from the configuration, for the pipeline thread. */
 
-import type { Config } from '../config/schema.ts';
+import type { Config, SinkConfig } from '../config/schema.ts';
+import type { Clock } from '../domain/clock.ts';
 import type { FeatureSpec } from '../domain/feature-vector.ts';
 import { fullFeatureId } from '../domain/feature-vector.ts';
 import { FeatureExtractor } from '../features/extractor.ts';
 import { Forwarder } from '../forward/forwarder.ts';
+import type { PointWriter } from '../forward/write-outcome.ts';
 import { HealthMonitor } from '../health/health-monitor.ts';
 import { Assessor } from '../inference/assessor.ts';
 import { Pipeline } from '../pipeline.ts';
@@ -25,10 +27,21 @@ export interface PipelineAssembly {
   readonly config: Config;
 }
 
+/** What the path needs of the world outside beside the disk; a simulation brings its own. */
+export interface Surroundings {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** 0 <= random() < 1 */
+  random(): number;
+  /** The way to a sink's server. */
+  writerOf(sink: string, config: SinkConfig): PointWriter;
+}
+
 /** @throws GatewayError if the store can't be opened or a class asks for features its channels can't give */
-export function buildPipeline(config: Config, logger: Logger): PipelineAssembly {
+export function buildPipeline(config: Config, surroundings: Surroundings): PipelineAssembly {
+  const { logger, clock, random } = surroundings;
   const classes = config.machineClasses;
-  const monotonicMs = () => performance.now();
+  const monotonicMs = () => clock.monotonicMs();
   const extractors = new Map(
     Object.entries(classes).map(([name, classConfig]) => [name, new FeatureExtractor(classConfig)]),
   );
@@ -36,7 +49,7 @@ export function buildPipeline(config: Config, logger: Logger): PipelineAssembly 
     dataDir: config.dataDir,
     config: config.store,
     sinks: Object.keys(config.sinks),
-    now: Date.now,
+    now: () => clock.now(),
     logger,
   });
   const windower = new Windower(classes);
@@ -52,7 +65,15 @@ export function buildPipeline(config: Config, logger: Logger): PipelineAssembly 
   const pipeline = new Pipeline({ classes, windower, extractors, assessor, health, store, monotonicMs });
   const forwarders = Object.entries(config.sinks).map(
     ([sink, sinkConfig]) =>
-      new Forwarder({ sink, config: sinkConfig, outbox: store, logger, now: Date.now, random: Math.random }),
+      new Forwarder({
+        sink,
+        config: sinkConfig,
+        outbox: store,
+        writer: surroundings.writerOf(sink, sinkConfig),
+        logger,
+        clock,
+        random,
+      }),
   );
   return {
     pipeline,

@@ -1,19 +1,17 @@
 /**
- * The pipeline thread: drains the ring, runs the path, commits, and lets the forwarders work.
+ * What the pipeline thread does, again and again: drains the ring, runs the path, commits, lets the forwarders work.
  *
  * Everything here happens on one event loop: a tick every `commitWindowMs` (or at once when a sender waits), and
  * computing in slices between ticks, so that a burst of closing windows never holds back an acknowledgement for
  * longer than a slice.
  */
 
-import { parentPort, workerData } from 'node:worker_threads';
-import { describeError, GatewayError } from '../errors.ts';
-import { createLogger } from '../telemetry/logger.ts';
-import { buildPipeline, type PipelineAssembly } from './pipeline-assembly.ts';
-import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';
+import type { CancelTimer, Clock } from '../domain/clock.ts';
+import { GatewayError } from '../errors.ts';
+import type { PipelineAssembly } from './pipeline-assembly.ts';
+import type { FromPipeline, IngestSummary, PipelineInput } from './pipeline-messages.ts';
 import { gatewayPoint, pipelineStatus } from './pipeline-status.ts';
 import { RingReader } from './record-ring.ts';
-import { keepYoungGenerationSmall } from './young-generation.ts';
 
 /** Records taken into one commit at most; bounds the size of a journal row. */
 const MAX_COMMIT_BYTES = 4_194_304;
@@ -24,12 +22,24 @@ const STATUS_INTERVAL_MS = 1_000;
 const WRITE_RETRY_MS = 250;
 const FORWARD_STOP_MS = 2_000;
 const COMPUTE_STOP_MS = 2_000;
+const STOP_TICK_MS = 20;
 
-class PipelineThread {
+/** The other side: the MQTT thread, and whatever keeps this thread alive. */
+export interface PipelinePort {
+  send(message: FromPipeline): void;
+  /** The path can't go on because of this error. */
+  failed(error: unknown): void;
+  /** Nothing more will be sent or done. */
+  close(): void;
+}
+
+export class PipelineLoop {
   readonly #input: PipelineInput;
   readonly #assembly: PipelineAssembly;
+  readonly #clock: Clock;
+  readonly #port: PipelinePort;
   readonly #ring: RingReader;
-  #timers: NodeJS.Timeout[] = [];
+  #timers: CancelTimer[] = [];
   #position = 0;
   #acknowledged = 0;
   #computing = false;
@@ -39,9 +49,11 @@ class PipelineThread {
   #failed = false;
   #stopping = false;
 
-  constructor(input: PipelineInput, assembly: PipelineAssembly) {
+  constructor(input: PipelineInput, assembly: PipelineAssembly, clock: Clock, port: PipelinePort) {
     this.#input = input;
     this.#assembly = assembly;
+    this.#clock = clock;
+    this.#port = port;
     this.#ring = new RingReader(input.ring);
   }
 
@@ -52,17 +64,17 @@ class PipelineThread {
     for (const forwarder of forwarders) forwarder.start();
     const { config } = this.#input;
     this.#timers = [
-      setInterval(() => this.tick(), Math.max(1, config.store.commitWindowMs)),
-      setInterval(() => this.#reportStatus(), STATUS_INTERVAL_MS),
-      setInterval(() => this.#emitStatusPoint(), config.statusIntervalMs),
+      this.#clock.every(Math.max(1, config.store.commitWindowMs), () => this.tick()),
+      this.#clock.every(STATUS_INTERVAL_MS, () => this.#reportStatus()),
+      this.#clock.every(config.statusIntervalMs, () => this.#emitStatusPoint()),
     ];
-    send({ type: 'ready', channels: store.channels() });
+    this.#port.send({ type: 'ready', channels: store.channels() });
     this.#continueComputing();
   }
 
   /** One group commit. */
   tick(): void {
-    if (this.#failed || performance.now() < this.#writeBlockedUntilMs) return;
+    if (this.#failed || this.#clock.monotonicMs() < this.#writeBlockedUntilMs) return;
     try {
       this.#take();
       if (this.#assembly.pipeline.commit(this.#trimBelowBatch)) this.#wakeForwarders();
@@ -73,16 +85,17 @@ class PipelineThread {
     this.#continueComputing();
   }
 
+  /** Lets what is computed be committed and sent, for a few seconds at most, and closes the store. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const cancel of this.#timers) cancel();
     const { pipeline, assessor, forwarders, store } = this.#assembly;
-    const deadline = performance.now() + COMPUTE_STOP_MS;
+    const deadline = this.#clock.monotonicMs() + COMPUTE_STOP_MS;
     // Closed windows that are already computed should not have to be computed again after the restart.
     do {
       this.tick();
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    } while (pipeline.waitingResults > 0 && performance.now() < deadline);
+      await new Promise<void>((resolve) => this.#clock.after(STOP_TICK_MS, resolve));
+    } while (pipeline.waitingResults > 0 && this.#clock.monotonicMs() < deadline);
     await Promise.all(forwarders.map((forwarder) => forwarder.stop(FORWARD_STOP_MS)));
     await assessor.stop();
     store.close();
@@ -95,16 +108,16 @@ class PipelineThread {
   fail(error: unknown): void {
     if (this.#failed) return;
     this.#failed = true;
-    sendFailure(error);
+    this.#port.failed(error);
     if (!this.#stopping) void this.#letGo();
   }
 
   async #letGo(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const cancel of this.#timers) cancel();
     const { assessor, forwarders, store } = this.#assembly;
     await Promise.allSettled([assessor.stop(), ...forwarders.map((forwarder) => forwarder.stop(0))]);
     store.close();
-    parentPort!.close();
+    this.#port.close();
   }
 
   ingestReported(summary: IngestSummary): void {
@@ -123,16 +136,16 @@ class PipelineThread {
   #acknowledge(): void {
     if (this.#position === this.#acknowledged) return;
     this.#acknowledged = this.#position;
-    send({ type: 'committed', position: this.#position });
+    this.#port.send({ type: 'committed', position: this.#position });
     this.#ring.wakeWriter();
   }
 
   #continueComputing(): void {
     if (this.#computing || this.#failed) return;
     this.#computing = true;
-    const more = this.#assembly.pipeline.compute(performance.now() + COMPUTE_SLICE_MS);
+    const more = this.#assembly.pipeline.compute(this.#clock.monotonicMs() + COMPUTE_SLICE_MS);
     this.#computing = false;
-    if (more) setImmediate(() => this.#continueComputing());
+    if (more) this.#clock.nextTurn(() => this.#continueComputing());
   }
 
   #wakeForwarders(): void {
@@ -141,7 +154,7 @@ class PipelineThread {
 
   #writeFailed(error: unknown): void {
     if (isRefusal(error)) {
-      this.#writeBlockedUntilMs = performance.now() + WRITE_RETRY_MS;
+      this.#writeBlockedUntilMs = this.#clock.monotonicMs() + WRITE_RETRY_MS;
       return;
     }
     this.fail(error);
@@ -153,14 +166,15 @@ class PipelineThread {
     this.#trimBelowBatch = Math.min(windower.oldestBatchNeeded(), store.nextBatchId());
     this.#idleStep();
     const status = pipelineStatus(this.#assembly);
-    send({ type: 'status', status, metrics: this.#assembly.sources.flatMap((source) => source.metrics()) });
+    const metrics = this.#assembly.sources.flatMap((source) => source.metrics());
+    this.#port.send({ type: 'status', status, metrics });
   }
 
   /** Work that can wait goes on in small steps while there is some; on a full disk it waits for the next round. */
   #idleStep(): void {
     if (this.#failed) return;
     try {
-      if (this.#assembly.store.idleStep()) setImmediate(() => this.#idleStep());
+      if (this.#assembly.store.idleStep()) this.#clock.nextTurn(() => this.#idleStep());
     } catch (error) {
       if (!isRefusal(error)) this.fail(error);
     }
@@ -169,7 +183,7 @@ class PipelineThread {
   #emitStatusPoint(): void {
     if (this.#assembly.forwarders.length === 0) return;
     this.#assembly.pipeline.emit([
-      gatewayPoint(this.#assembly, this.#input.config.gateway.id, this.#ingest, Date.now()),
+      gatewayPoint(this.#assembly, this.#input.config.gateway.id, this.#ingest, this.#clock.now()),
     ]);
   }
 }
@@ -178,36 +192,3 @@ class PipelineThread {
 function isRefusal(error: unknown): boolean {
   return error instanceof GatewayError && error.code === 'MW_STORE_WRITE';
 }
-
-function send(message: FromPipeline): void {
-  parentPort!.postMessage(message);
-}
-
-function sendFailure(error: unknown): void {
-  const known = error instanceof GatewayError ? error : null;
-  send({
-    type: 'failed',
-    code: known?.code ?? 'MW_INTERNAL',
-    message: describeError(error),
-    hint: known?.hint ?? '',
-  });
-  if (!known) process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-}
-
-async function main(): Promise<void> {
-  keepYoungGenerationSmall();
-  const input = workerData as PipelineInput;
-  const thread = new PipelineThread(input, buildPipeline(input.config, createLogger(input.logLevel)));
-  await thread.start().catch((error) => thread.fail(error));
-  parentPort!.on('message', (message: ToPipeline) => {
-    if (message.type === 'commit') thread.tick();
-    else if (message.type === 'ingest') thread.ingestReported(message.summary);
-    else
-      void thread
-        .stop()
-        .then(() => send({ type: 'stopped' }), sendFailure)
-        .finally(() => parentPort!.close());
-  });
-}
-
-main().catch(sendFailure);

@@ -5,6 +5,8 @@ import type { SinkConfig } from '../../src/config/schema.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import type { OutboxReader } from '../../src/domain/outbox.ts';
 import { Forwarder } from '../../src/forward/forwarder.ts';
+import { pointWriterOf } from '../../src/forward/point-writer.ts';
+import { SYSTEM_CLOCK } from '../../src/runtime/system-clock.ts';
 import { SILENT } from '../../src/telemetry/logger.ts';
 
 const QUICK = { flushIntervalMs: 50, retryMinMs: 50, retryMaxMs: 500, requestTimeoutMs: 5_000 };
@@ -16,7 +18,9 @@ export function sinkConfig(sink: Readonly<Record<string, unknown>>): SinkConfig 
 }
 
 export function startForwarder(outbox: OutboxReader, config: SinkConfig, random = Math.random): Forwarder {
-  const forwarder = new Forwarder({ sink: 'plant', config, outbox, logger: SILENT, now: Date.now, random });
+  const writer = pointWriterOf('plant', config, SILENT, Date.now);
+  const clock = SYSTEM_CLOCK;
+  const forwarder = new Forwarder({ sink: 'plant', config, outbox, writer, logger: SILENT, clock, random });
   forwarder.start();
   return forwarder;
 }
