@@ -44,6 +44,9 @@ const limitsSchema = z.strictObject({
   ),
 });
 
+/** What happens to a message on a topic that no machine class takes. */
+const unknownTopics = z.enum(['dead_letter', 'count']);
+
 const embeddedSchema = z.strictObject({
   host: z
     .string()
@@ -58,6 +61,11 @@ const embeddedSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('accept clients without user name; every log start says so'),
+  unknownTopics: unknownTopics
+    .default('dead_letter')
+    .describe(
+      'messages on topics of no machine class, unless a subscriber takes them: kept, or only counted',
+    ),
 });
 
 const externalSchema = z.strictObject({
@@ -84,6 +92,9 @@ const externalSchema = z.strictObject({
   receiveMaximum: count(1, 65535, 5000, 'MQTT 5: messages the broker may send before we acknowledge'),
   reconnectMinMs: ms(50, 60000, 1000, 'first reconnect delay; grows with full jitter'),
   reconnectMaxMs: ms(100, 600000, 30000, 'longest reconnect delay'),
+  unknownTopics: unknownTopics
+    .default('count')
+    .describe('messages our topic filters bring along for machines of no class: kept, or only counted'),
 });
 
 const clockGuardSchema = z.strictObject({

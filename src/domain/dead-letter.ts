@@ -14,6 +14,7 @@ export const DEAD_LETTER_REASONS = [
   'wrong_sample_rate',
   'unknown_channel',
   'too_many_channels',
+  'unknown_topic',
   'oversize',
   'rejected_by_sink',
 ] as const;

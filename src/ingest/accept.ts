@@ -30,6 +30,9 @@ export type AcceptOutcome =
   /** QoS 0 dropped because the ring is nearly full; counted. */
   | 'shed';
 
+/** Why a message goes to the dead letters unread; `source` is its topic. */
+export type Unusable = Pick<DeadLetter, 'reason' | 'detail' | 'source'>;
+
 export interface AcceptOptions {
   readonly clockGuard: IngestConfig['clockGuard'];
   readonly deadLetterPayloadBytes: number;
@@ -85,6 +88,17 @@ export class Acceptor {
     if (outcome === 'no_room') return qos === 0 ? this.#shed() : outcome;
     this.#counters.payloadBytes += to - from;
     return outcome;
+  }
+
+  /** Takes the payload [from, to) of a message that no decoder may see, as a dead letter. @param nowMs wall clock */
+  keep(cause: Unusable, bytes: Buffer, from: number, to: number, qos: number, nowMs: number): AcceptOutcome {
+    if (qos === 0 && this.#sink.fill > SHED_ABOVE_FILL) return this.#shed();
+    const keptTo = Math.min(to, from + this.#options.deadLetterPayloadBytes);
+    const letter = { ...cause, payload: bytes.subarray(from, keptTo), receivedMs: nowMs };
+    if (!this.#sink.hasRoom(deadLetterBytes(letter))) return qos === 0 ? this.#shed() : 'no_room';
+    this.#write(letter);
+    this.#counters.payloadBytes += to - from;
+    return 'accepted';
   }
 
   #shed(): AcceptOutcome {

@@ -9,6 +9,8 @@ type User = EmbeddedConfig['users'][number];
 
 /** Verdicts kept per user; beyond, the memory of them starts over. */
 const MAX_REMEMBERED = 4096;
+/** Longer topics are judged anew each time: they are rare, and would make the memory large. */
+const MAX_REMEMBERED_LENGTH = 512;
 
 /** What one identity may do. Topics and filters that begin with $ belong to the broker and are never granted. */
 export class AccessRights {
@@ -29,6 +31,7 @@ export class AccessRights {
     const known = this.#verdicts.get(topic);
     if (known !== undefined) return known;
     const verdict = !topic.startsWith('$') && this.#publish.some((filter) => topicMatches(filter, topic));
+    if (topic.length > MAX_REMEMBERED_LENGTH) return verdict;
     if (this.#verdicts.size >= MAX_REMEMBERED) this.#verdicts.clear();
     this.#verdicts.set(topic, verdict);
     return verdict;

@@ -8,6 +8,7 @@ import type { AccessControl, AccessRights } from './access-control.ts';
 import type { Acknowledger } from './acknowledger.ts';
 import type { BrokerStream } from './broker-stream.ts';
 import type { Complaints } from './complaints.ts';
+import { reportDenied } from './denied.ts';
 import type { FanOut } from './fan-out.ts';
 import type { FrontDoorConnection } from './front-door-connection.ts';
 import type { IngestCounters } from './ingest-counters.ts';
@@ -22,6 +23,7 @@ const MAX_INFLIGHT_QOS2 = 1000;
 
 export interface BrokerContext {
   readonly limits: IngestLimits;
+  readonly unknownTopics: 'dead_letter' | 'count';
   readonly access: AccessControl;
   readonly acceptor: Acceptor;
   readonly acknowledger: Acknowledger;
@@ -128,16 +130,7 @@ export class Broker {
     const { topic } = packet;
     const rights = client === null ? undefined : this.#rights.get(client);
     if (rights === undefined || !rights.mayPublish(topic)) {
-      counters.denied += 1;
-      complaints.warn(
-        'denied',
-        performance.now(),
-        'message on a topic its sender may not publish to',
-        () => ({
-          topic,
-          username: rights?.username ?? '',
-        }),
-      );
+      reportDenied(this.#context, topic, rights?.username ?? '');
       done(new Error('not authorized'));
       return;
     }
@@ -149,10 +142,25 @@ export class Broker {
       return;
     }
     counters.unrouted += 1;
+    if (this.#context.unknownTopics === 'dead_letter' && !fanOut.isSubscribed(topic) && !packet.retain) {
+      this.#keepUnknown(packet, done);
+      return;
+    }
     complaints.warn('unrouted', performance.now(), 'message on a topic no machine class takes', () => ({
       topic,
     }));
     this.#inTurn(client!, packet, done);
+  }
+
+  /** Nobody takes it: most likely a mistyped topic, which a person can see only if the message is kept. */
+  #keepUnknown({ topic, payload, qos }: PublishPacket, done: Done): void {
+    const bytes = Buffer.from(payload);
+    const cause = {
+      reason: 'unknown_topic',
+      detail: 'no machine class takes this topic',
+      source: topic,
+    } as const;
+    this.#accept((nowMs) => this.#context.acceptor.keep(cause, bytes, 0, bytes.length, qos, nowMs), done);
   }
 
   #accept(offer: (nowMs: number) => AcceptOutcome, done: Done): void {

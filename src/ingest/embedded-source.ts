@@ -36,6 +36,7 @@ export class EmbeddedSource implements IngestSource {
     const { acceptor, acknowledger, counters, complaints } = this.#core;
     const shared = {
       limits: config.limits,
+      deadLetterPayloadBytes: config.deadLetterPayloadBytes,
       acceptor,
       acknowledger,
       counters,
@@ -46,6 +47,7 @@ export class EmbeddedSource implements IngestSource {
     };
     this.#broker = new Broker({
       ...shared,
+      unknownTopics: config.embedded.unknownTopics,
       access: new AccessControl(config.embedded),
       logger: context.logger,
     });

@@ -153,7 +153,9 @@ export class ExternalSource implements IngestSource {
       acknowledger,
       counters,
       protocolVersion,
-      maxPacketBytes: this.#config.limits.maxPacketBytes,
+      limits: this.#config.limits,
+      deadLetterPayloadBytes: this.#config.deadLetterPayloadBytes,
+      unknownTopics: this.#config.external.unknownTopics,
       position: () => this.#context.sink.position,
       now: () => this.#context.now(),
     });

@@ -5,22 +5,21 @@
 
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { IngestLimits } from '../config/schema.ts';
+import type { AcceptOutcome } from './accept.ts';
 import { PacketType, publishFields, readPublish } from './mqtt-packets.ts';
 import { type FramerState, PacketFramer } from './packet-framer.ts';
 import { type LaneContext, PublishLane } from './publish-lane.ts';
+import { oversize, skimmedHeadBytes } from './unusable-messages.ts';
 
 /** Why the socket is not read. */
 const Hold = { ROOM: 1, CLIENT: 2, STOPPING: 4 } as const;
 
-/**
- * A broker cannot be told what MQTT 3.1.1 clients take, and sends a message again that ends the connection. So larger
- * ones than configured are still read, and kept as dead letters; only beyond this does the connection end.
- */
-const MAX_PACKET_BYTES = 16_777_216;
-
 export interface ExternalStreamContext extends LaneContext {
   readonly protocolVersion: 4 | 5;
-  readonly maxPacketBytes: number;
+  readonly limits: IngestLimits;
+  readonly deadLetterPayloadBytes: number;
+  readonly unknownTopics: 'dead_letter' | 'count';
   /** Wall clock, ms. */
   now(): number;
 }
@@ -46,10 +45,15 @@ export class ExternalStream extends Duplex {
     this.lane = new PublishLane(context, (acks) => {
       if (!socket.writableEnded && !socket.destroyed) socket.write(acks);
     });
-    const largest = Math.max(context.maxPacketBytes, MAX_PACKET_BYTES);
-    this.#framer = new PacketFramer(largest, (buffer, at, bodyAt, end) =>
+    this.#framer = new PacketFramer(context.limits.maxPacketBytes, (buffer, at, bodyAt, end) =>
       this.#packet(buffer, at, bodyAt, end),
     );
+    // A broker can't be told what MQTT 3.1.1 clients take, and sends a message again that ended the connection.
+    this.#framer.skimming = {
+      headBytes: skimmedHeadBytes(context.deadLetterPayloadBytes),
+      accepts: (typeByte) => typeByte >> 4 === PacketType.PUBLISH,
+      onSkimmed: (head, bodyAt, packetBytes) => this.#skimmed(head, bodyAt, packetBytes),
+    };
     socket.on('data', (chunk) => this.#received(chunk));
     socket.on('end', () => this.push(null));
     socket.on('error', (error) => this.destroy(error));
@@ -119,14 +123,40 @@ export class ExternalStream extends Duplex {
   /** `not_ours` is for mqtt.js, which acknowledges it. */
   #publish(buffer: Buffer, at: number, bodyAt: number, end: number): 'taken' | 'wait' | 'not_ours' {
     const fields = this.#fields;
-    const { acceptor, counters, protocolVersion } = this.#context;
+    const { acceptor, counters, protocolVersion, unknownTopics } = this.#context;
     if (!readPublish(buffer, at, bodyAt, end, protocolVersion, fields) || fields.qos === 2) return 'not_ours';
     const route = acceptor.router.routeOf(buffer.toString('latin1', fields.topicFrom, fields.topicTo));
-    if (route === null) {
+    if (route !== null) {
+      return this.#outcome(this.lane.take(route, buffer, fields, this.#heardMs, this.#nowMs));
+    }
+    if (unknownTopics === 'count') {
       counters.unrouted += 1;
       return 'not_ours';
     }
-    const outcome = this.lane.take(route, buffer, fields, this.#heardMs, this.#nowMs);
+    const source = buffer.toString('utf8', fields.topicFrom, fields.topicTo);
+    const cause = { reason: 'unknown_topic', detail: 'no machine class takes this topic', source } as const;
+    const outcome = this.#outcome(this.lane.keep(cause, buffer, fields, this.#heardMs, this.#nowMs));
+    if (outcome === 'taken') counters.unrouted += 1;
+    return outcome;
+  }
+
+  /** All of a PUBLISH over `maxPacketBytes` has passed; `head` is its beginning. */
+  #skimmed(head: Buffer, bodyAt: number, packetBytes: number): boolean {
+    if (this.#hold !== 0 || this.destroyed) return false;
+    const fields = this.#fields;
+    if (
+      !readPublish(head, 0, bodyAt, head.length, this.#context.protocolVersion, fields) ||
+      fields.qos === 2
+    ) {
+      this.destroy(new Error(`the broker sent a packet of ${packetBytes} bytes that is no message of ours`));
+      return false;
+    }
+    const topic = head.toString('utf8', fields.topicFrom, fields.topicTo);
+    const cause = oversize(topic, packetBytes, this.#context.limits);
+    return this.#outcome(this.lane.keep(cause, head, fields, this.#heardMs, this.#nowMs)) === 'taken';
+  }
+
+  #outcome(outcome: AcceptOutcome): 'taken' | 'wait' {
     if (outcome !== 'no_room') return 'taken';
     this.#holdBack(Hold.ROOM);
     return 'wait';

@@ -95,6 +95,11 @@ export class FanOut {
     return verdict.wanted;
   }
 
+  /** True if some session's filter takes the topic; walks all filters. */
+  isSubscribed(topic: string): boolean {
+    return this.#matches(topic);
+  }
+
   /** The payload is copied. */
   publish(topic: string, payload: Buffer, qos: 0 | 1, retain: boolean): void {
     if (this.#broker === null) return;

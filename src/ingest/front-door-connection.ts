@@ -8,17 +8,27 @@
 
 import type { Socket } from 'node:net';
 import type { IngestLimits } from '../config/schema.ts';
+import type { Unusable } from './accept.ts';
 import type { AccessRights } from './access-control.ts';
 import { BrokerStream } from './broker-stream.ts';
 import type { Complaints } from './complaints.ts';
+import { reportDenied } from './denied.ts';
 import type { FanOut } from './fan-out.ts';
 import type { RefusalLimit } from './ingest-counters.ts';
-import { PacketType, publishFields, readConnect, readPublish, refusingConnack } from './mqtt-packets.ts';
+import {
+  connectRefusal,
+  PacketType,
+  packetIdAt,
+  publishFields,
+  readConnect,
+  readPublish,
+} from './mqtt-packets.ts';
 import { type FramerState, PacketFramer } from './packet-framer.ts';
 import { type LaneContext, PublishLane } from './publish-lane.ts';
 import { RateBudget } from './rate-budget.ts';
 import { readShared } from './shared-read.ts';
 import type { Route } from './topic-router.ts';
+import { oversize, skimmedHeadBytes, topicBeyond, UnusableMessages } from './unusable-messages.ts';
 
 /** Why a connection is not read; any number of these at once. */
 const Hold = {
@@ -43,12 +53,19 @@ const MAX_UNSENT_BYTES = 65_536;
 const LINGER_MS = 1000;
 /** MQTT 3.1.1 §3.1.2.10: the server allows one and a half times the keep alive. */
 const KEEP_ALIVE_GRACE = 1.5;
-const RETURN_CODE = { VERSION: 1, IDENTIFIER: 2 } as const;
-const MQTT5_UNSUPPORTED_VERSION = 0x84;
+
+/** What goes with a refusal. */
+interface Parting {
+  /** Last packet for the client. */
+  readonly farewell?: Buffer;
+  /** What was too much, for the log. */
+  readonly detail?: string;
+}
 
 /** What the door shares with its connections. */
 export interface DoorContext extends LaneContext {
   readonly limits: IngestLimits;
+  readonly deadLetterPayloadBytes: number;
   readonly complaints: Complaints;
   readonly fanOut: FanOut;
   /** Wall clock, ms. */
@@ -67,6 +84,7 @@ export class FrontDoorConnection {
   readonly #context: DoorContext;
   readonly #socket: Socket;
   readonly #framer: PacketFramer;
+  readonly #unusable: UnusableMessages;
   readonly #budget: RateBudget;
   readonly #openedMs: number;
   #stream: BrokerStream | null = null;
@@ -91,6 +109,7 @@ export class FrontDoorConnection {
     this.#openedMs = performance.now();
     this.#heardMs = this.#openedMs;
     this.lane = new PublishLane(context, (acks) => this.#send(acks));
+    this.#unusable = new UnusableMessages(context, this.lane, (packet) => this.#send(packet));
     this.#framer = new PacketFramer(limits.maxPreAuthBytes, (buffer, at, bodyAt, end) =>
       this.#packet(buffer, at, bodyAt, end),
     );
@@ -118,6 +137,11 @@ export class FrontDoorConnection {
     this.#stage = 'ready';
     this.#wasReady = true;
     this.#framer.maxPacketBytes = this.#context.limits.maxPacketBytes;
+    this.#framer.skimming = {
+      headBytes: skimmedHeadBytes(this.#context.deadLetterPayloadBytes),
+      accepts: (typeByte) => typeByte >> 4 === PacketType.PUBLISH,
+      onSkimmed: (head, bodyAt, packetBytes) => this.#skimmed(head, bodyAt, packetBytes),
+    };
     this.#context.onReady(this);
     this.#release(Hold.CONNACK);
   }
@@ -152,24 +176,17 @@ export class FrontDoorConnection {
     this.#holdBack(Hold.STOPPING);
   }
 
-  /**
-   * Ends the connection because of a limit or a broken protocol.
-   * @param farewell last packet for the client
-   * @param detail what was too much, for the log
-   */
-  refuse(limit: RefusalLimit, farewell?: Buffer, detail?: string): void {
+  /** Ends the connection because of a limit or a broken protocol. */
+  refuse(limit: RefusalLimit, { farewell, detail }: Parting = {}): void {
     if (this.#stage === 'closed') return;
-    this.#context.counters.refused[limit] += 1;
-    this.#context.complaints.warn(
-      limit,
-      performance.now(),
-      'connection ended by a limit of the front door',
-      () => ({
-        address: this.address,
-        username: this.#rights?.username ?? '',
-        ...(detail === undefined ? {} : { detail }),
-      }),
-    );
+    const { counters, complaints } = this.#context;
+    counters.refused[limit] += 1;
+    const message = 'connection ended by a limit of the front door';
+    complaints.warn(limit, performance.now(), message, () => ({
+      address: this.address,
+      username: this.#rights?.username ?? '',
+      ...(detail === undefined ? {} : { detail }),
+    }));
     if (farewell !== undefined) this.#socket.write(farewell);
     this.close();
   }
@@ -216,40 +233,34 @@ export class FrontDoorConnection {
         ? (['packet_bytes', 'maxPacketBytes'] as const)
         : (['pre_auth_bytes', 'maxPreAuthBytes'] as const);
     const allowed = this.#context.limits[key];
-    this.refuse(
-      limit,
-      undefined,
-      `packet of ${this.#framer.oversizeBytes} bytes; ingest.limits.${key} is ${allowed}`,
-    );
+    const detail = `packet of ${this.#framer.oversizeBytes} bytes; ingest.limits.${key} is ${allowed}`;
+    this.refuse(limit, { detail });
   }
 
   #packet(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
     if (this.#hold !== 0 || this.#stage === 'closed') return false;
     if (this.#stage === 'connect') return this.#connect(buffer, at, bodyAt, end);
-    if (buffer[at]! >> 4 !== PacketType.PUBLISH) return this.#toBroker(buffer, at, end);
+    const type = buffer[at]! >> 4;
+    if (type === PacketType.PUBREL && this.#unusable.release(packetIdAt(buffer, bodyAt, end))) return true;
+    if (type !== PacketType.PUBLISH) return this.#toBroker(buffer, at, end);
     return this.#publish(buffer, at, bodyAt, end);
   }
 
   #connect(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
     const connect = readConnect(buffer, bodyAt, end);
-    if (connect === null) this.refuse('protocol');
-    else if (connect.protocolLevel !== 3 && connect.protocolLevel !== 4) {
-      const code = connect.protocolLevel >= 5 ? MQTT5_UNSUPPORTED_VERSION : RETURN_CODE.VERSION;
-      this.refuse('protocol', refusingConnack(connect.protocolLevel, code));
-    } else if (connect.clientIdBytes === 0 && !connect.clean) {
-      // [MQTT-3.1.3-8], which aedes does not check.
-      this.refuse('protocol', refusingConnack(connect.protocolLevel, RETURN_CODE.IDENTIFIER));
-    } else {
-      const packet = Buffer.from(buffer.subarray(at, end));
-      this.#keepAliveMs = connect.keepAliveS * 1000 * KEEP_ALIVE_GRACE;
-      // aedes never sees the messages of the fast lane, so it must not be the one who counts the silence.
-      packet.writeUInt16BE(0, connect.keepAliveAt - at);
-      this.#stage = 'connack';
-      this.#openStream().deliver(packet);
-      this.#holdBack(Hold.CONNACK);
-      return true;
+    const farewell = connect === null ? undefined : connectRefusal(connect);
+    if (connect === null || farewell !== undefined) {
+      this.refuse('protocol', farewell === undefined ? {} : { farewell });
+      return false;
     }
-    return false;
+    const packet = Buffer.from(buffer.subarray(at, end));
+    this.#keepAliveMs = connect.keepAliveS * 1000 * KEEP_ALIVE_GRACE;
+    // aedes never sees the messages of the fast lane, so it must not be the one who counts the silence.
+    packet.writeUInt16BE(0, connect.keepAliveAt - at);
+    this.#stage = 'connack';
+    this.#openStream().deliver(packet);
+    this.#holdBack(Hold.CONNACK);
+    return true;
   }
 
   #openStream(): BrokerStream {
@@ -267,20 +278,12 @@ export class FrontDoorConnection {
       this.refuse('protocol');
       return false;
     }
-    const topicBytes = fields.topicTo - fields.topicFrom;
-    if (topicBytes > limits.maxTopicBytes) {
-      this.refuse(
-        'topic_bytes',
-        undefined,
-        `topic of ${topicBytes} bytes; ingest.limits.maxTopicBytes is ${limits.maxTopicBytes}`,
-      );
-      return false;
-    }
     if (!this.#budget.take()) return this.#pace();
-    const route = acceptor.router.routeOf(buffer.toString('latin1', fields.topicFrom, fields.topicTo));
-    if (route === null || fields.qos === 2 || !this.#rights!.mayPublish(route.topic)) {
-      return this.#toBroker(buffer, at, end);
-    }
+    const { topicFrom, topicTo } = fields;
+    if (topicTo - topicFrom > limits.maxTopicBytes) return this.#unrouted(buffer, at, end);
+    const route = acceptor.router.routeOf(buffer.toString('latin1', topicFrom, topicTo));
+    if (route === null) return this.#unrouted(buffer, at, end);
+    if (fields.qos === 2 || !this.#rights!.mayPublish(route.topic)) return this.#toBroker(buffer, at, end);
     if (fields.qos === 1 && this.lane.pending >= limits.maxUnackedPerConnection) {
       return this.#refuseForNow(Hold.UNACKED);
     }
@@ -288,6 +291,45 @@ export class FrontDoorConnection {
     if (outcome === 'no_room') return this.#refuseForNow(Hold.ROOM);
     if (outcome !== 'shed') this.#fanOut(route, buffer);
     return true;
+  }
+
+  /** A topic of no machine class: aedes serves who else wants it, unless it is beyond what aedes takes. */
+  #unrouted(buffer: Buffer, at: number, end: number): boolean {
+    const { topicFrom, topicTo } = this.#fields;
+    const topic = buffer.toString('utf8', topicFrom, topicTo);
+    const beyond = topicBeyond(topic, topicTo - topicFrom, this.#context.limits);
+    return beyond === null ? this.#toBroker(buffer, at, end) : this.#keep(beyond, topic, buffer);
+  }
+
+  /** All of a PUBLISH over `maxPacketBytes` has passed; `head` is its beginning. */
+  #skimmed(head: Buffer, bodyAt: number, packetBytes: number): boolean {
+    if (this.#hold !== 0 || this.#stage === 'closed') return false;
+    const fields = this.#fields;
+    if (!readPublish(head, 0, bodyAt, head.length, 4, fields)) {
+      this.refuse('protocol');
+      return false;
+    }
+    if (!this.#budget.take()) return this.#pace();
+    const topic = head.toString('utf8', fields.topicFrom, fields.topicTo);
+    return this.#keep(oversize(topic, packetBytes, this.#context.limits), topic, head);
+  }
+
+  #keep(cause: Unusable, topic: string, buffer: Buffer): boolean {
+    const { limits } = this.#context;
+    if (!this.#rights!.mayPublish(topic)) return this.#deny(cause.source);
+    if (this.#fields.qos === 1 && this.lane.pending >= limits.maxUnackedPerConnection) {
+      return this.#refuseForNow(Hold.UNACKED);
+    }
+    const outcome = this.#unusable.keep(cause, buffer, this.#fields, this.#heardMs, this.#nowMs);
+    if (outcome === 'no_room') return this.#refuseForNow(Hold.ROOM);
+    if (outcome === 'too_many') this.refuse('protocol', { detail: 'QoS 2 messages without PUBREL' });
+    return outcome === 'kept';
+  }
+
+  #deny(topic: string): false {
+    reportDenied(this.#context, topic, this.#rights!.username);
+    this.close();
+    return false;
   }
 
   /** Local subscribers and the retained store live in aedes. */

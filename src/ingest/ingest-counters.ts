@@ -14,7 +14,6 @@ export const REFUSAL_LIMITS = [
   'connect_timeout',
   'keep_alive',
   'packet_bytes',
-  'topic_bytes',
   'protocol',
   'credentials',
   'stalled',

@@ -1,6 +1,14 @@
 /** The few MQTT packets the front door reads and writes itself: bytes of one packet enter, its fields leave. */
 
-export const PacketType = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4 } as const;
+export const PacketType = {
+  CONNECT: 1,
+  CONNACK: 2,
+  PUBLISH: 3,
+  PUBACK: 4,
+  PUBREC: 5,
+  PUBREL: 6,
+  PUBCOMP: 7,
+} as const;
 
 /** `PUBACK` of MQTT 3.1.1, and of MQTT 5 with reason "success": two bytes of header, two of packet id. */
 export const PUBACK_BYTES = 4;
@@ -120,8 +128,19 @@ export function readConnect(buffer: Buffer, bodyAt: number, end: number): Connec
   };
 }
 
+const RETURN_CODE = { VERSION: 1, IDENTIFIER: 2 } as const;
+const MQTT5_UNSUPPORTED_VERSION = 0x84;
+
+/** The CONNACK that turns away a client we don't speak with (MQTT 5, empty id without clean session); else undefined. */
+export function connectRefusal({ protocolLevel, clientIdBytes, clean }: ConnectFields): Buffer | undefined {
+  if (protocolLevel >= 5) return refusingConnack(protocolLevel, MQTT5_UNSUPPORTED_VERSION);
+  if (protocolLevel !== 3 && protocolLevel !== 4) return refusingConnack(protocolLevel, RETURN_CODE.VERSION);
+  // [MQTT-3.1.3-8], which aedes does not check.
+  return clientIdBytes === 0 && !clean ? refusingConnack(protocolLevel, RETURN_CODE.IDENTIFIER) : undefined;
+}
+
 /** CONNACK with a refusing return code, in the form the client's protocol version reads. */
-export function refusingConnack(protocolLevel: number, returnCode: number): Buffer {
+function refusingConnack(protocolLevel: number, returnCode: number): Buffer {
   // MQTT 5 §3.2.2: flags, reason code, and an empty properties section.
   if (protocolLevel >= 5) return Buffer.from([PacketType.CONNACK << 4, 3, 0, returnCode, 0]);
   return Buffer.from([PacketType.CONNACK << 4, 2, 0, returnCode]);
@@ -133,4 +152,14 @@ export function writePuback(buffer: Buffer, at: number, packetId: number): void 
   buffer[at + 1] = 2;
   buffer[at + 2] = packetId >> 8;
   buffer[at + 3] = packetId & 0xff;
+}
+
+/** Packet id of a PUBREL body; 0, which no packet has, where it is cut short. */
+export function packetIdAt(buffer: Buffer, bodyAt: number, end: number): number {
+  return bodyAt + 2 > end ? 0 : buffer.readUInt16BE(bodyAt);
+}
+
+/** PUBREC or PUBCOMP. Source: MQTT 3.1.1 §3.5, §3.7. */
+export function receiptPacket(type: 5 | 7, packetId: number): Buffer {
+  return Buffer.from([type << 4, 2, packetId >> 8, packetId & 0xff]);
 }

@@ -2,7 +2,7 @@
  * A TCP byte stream enters in chunks of any size, whole MQTT packets leave as ranges of a buffer.
  *
  * Packets that lie inside one chunk are handed out in place; only what a chunk boundary cuts in two is copied.
- * Memory is bounded by one packet of `maxPacketBytes` plus one chunk.
+ * Memory is bounded by one packet of `maxPacketBytes` plus one chunk, or the head of a larger one that is skimmed.
  */
 
 /** Fixed header (MQTT 3.1.1 §2.2): a type byte and one to four bytes of remaining length. */
@@ -21,13 +21,37 @@ export type PacketHandler = (buffer: Buffer, at: number, bodyAt: number, end: nu
 /** `oversize` and `malformed` are final: the stream can't be framed any further. */
 export type FramerState = 'open' | 'stopped' | 'oversize' | 'malformed';
 
+/** How packets over the limit are read without being kept: their first bytes are, the rest is passed over. */
+export interface Skimming {
+  /** First bytes of the packet that are kept, fixed header included. */
+  readonly headBytes: number;
+  /** True if a packet with this type byte may be skimmed; any other ends the framing. */
+  accepts(typeByte: number): boolean;
+  /**
+   * Takes what is left of the packet once all of it has passed: `head[0]` is its type byte, `head[bodyAt]` the first
+   * byte after the fixed header. False stops framing until `resume`, which offers it again.
+   */
+  onSkimmed(head: Buffer, bodyAt: number, packetBytes: number): boolean;
+}
+
+/** The packet that is being skimmed. */
+interface Skim {
+  readonly head: Buffer;
+  readonly packetBytes: number;
+  headTo: number;
+  missing: number;
+}
+
 /** One per connection. */
 export class PacketFramer {
   /** Largest packet in all, fixed header included; may change between packets. */
   maxPacketBytes: number;
+  /** What to do with larger ones; null while they end the framing. */
+  skimming: Skimming | null = null;
   readonly #onPacket: PacketHandler;
   #state: FramerState = 'open';
   #oversizeBytes = 0;
+  #skim: Skim | null = null;
   #held: Buffer = Buffer.alloc(0);
   #heldFrom = 0;
   #heldTo = 0;
@@ -57,6 +81,7 @@ export class PacketFramer {
     let at = 0;
     // Outside 'stopped' the held bytes are the beginning of exactly one packet.
     if (this.#state === 'open' && this.heldBytes > 0) at = this.#completeHeld(chunk);
+    if (this.#state === 'open' && this.#skim !== null) at = this.#pass(chunk, at, chunk.length);
     if (this.#state === 'open' && this.heldBytes === 0) at = this.#frame(chunk, at, chunk.length);
     if (!this.#broken) this.#hold(chunk, at, chunk.length);
     return this.#state;
@@ -70,6 +95,7 @@ export class PacketFramer {
   resume(): FramerState {
     if (this.#state !== 'stopped') return this.#state;
     this.#state = 'open';
+    if (this.#skim !== null && !this.#offerSkimmed(this.#skim)) return this.#state;
     this.#heldFrom = this.#frame(this.#held, this.#heldFrom, this.#heldTo);
     this.#releaseHeld();
     return this.#state;
@@ -81,7 +107,9 @@ export class PacketFramer {
     for (;;) {
       const end = packetEnd(this.#held, this.#heldFrom, this.#heldTo);
       if (end === MALFORMED || end - this.#heldFrom > this.maxPacketBytes) {
-        this.#break(end, this.#heldFrom);
+        if (!this.#beginSkim(this.#held, this.#heldFrom, end)) return at;
+        this.#heldFrom = this.#pass(this.#held, this.#heldFrom, this.#heldTo);
+        this.#releaseHeld();
         return at;
       }
       if (end !== INCOMPLETE && end <= this.#heldTo) {
@@ -103,8 +131,10 @@ export class PacketFramer {
       const end = packetEnd(buffer, at, to);
       if (end === INCOMPLETE) return at;
       if (end === MALFORMED || end - at > this.maxPacketBytes) {
-        this.#break(end, at);
-        return at;
+        if (!this.#beginSkim(buffer, at, end)) return at;
+        at = this.#pass(buffer, at, to);
+        if (this.#state !== 'open') return at;
+        continue;
       }
       if (end > to) return at;
       if (!this.#onPacket(buffer, at, bodyStart(buffer, at), end)) {
@@ -116,9 +146,34 @@ export class PacketFramer {
     return at;
   }
 
-  #break(end: number, at: number): void {
+  /** False, and the framing is over, if the packet at `at` is malformed or must not be skimmed. */
+  #beginSkim(buffer: Buffer, at: number, end: number): boolean {
+    if (end !== MALFORMED && this.skimming?.accepts(buffer[at]!) === true) {
+      const packetBytes = end - at;
+      const head = Buffer.allocUnsafeSlow(Math.min(packetBytes, this.skimming.headBytes));
+      this.#skim = { head, packetBytes, headTo: 0, missing: packetBytes };
+      return true;
+    }
     this.#state = end === MALFORMED ? 'malformed' : 'oversize';
     if (this.#state === 'oversize') this.#oversizeBytes = end - at;
+    return false;
+  }
+
+  /** Reads on in the skimmed packet; returns where its bytes end in the buffer. */
+  #pass(buffer: Buffer, at: number, to: number): number {
+    const skim = this.#skim!;
+    const end = Math.min(to, at + skim.missing);
+    skim.headTo += buffer.copy(skim.head, skim.headTo, at, end);
+    skim.missing -= end - at;
+    if (skim.missing === 0) this.#offerSkimmed(skim);
+    return end;
+  }
+
+  #offerSkimmed(skim: Skim): boolean {
+    const taken = this.skimming!.onSkimmed(skim.head, bodyStart(skim.head, 0), skim.packetBytes);
+    if (taken) this.#skim = null;
+    else this.#state = 'stopped';
+    return taken;
   }
 
   #hold(chunk: Buffer, from: number, to: number): void {

@@ -3,7 +3,7 @@
  * once the records are durable, many in one write.
  */
 
-import type { AcceptOutcome, Acceptor } from './accept.ts';
+import type { AcceptOutcome, Acceptor, Unusable } from './accept.ts';
 import { AckQueue } from './ack-queue.ts';
 import type { Acknowledger } from './acknowledger.ts';
 import { CommitDemand } from './commit-demand.ts';
@@ -63,6 +63,20 @@ export class PublishLane {
       // Behind what waits already, [MQTT-4.6.0-2]; with nothing before it, it is due at once.
       this.#enqueue(Math.max(0, this.#queue.lastPosition), fields.packetId, arrivedMs);
     }
+    return outcome;
+  }
+
+  /** The same for a message that goes to the dead letters unread. */
+  keep(
+    cause: Unusable,
+    bytes: Buffer,
+    fields: PublishFields,
+    arrivedMs: number,
+    nowMs: number,
+  ): AcceptOutcome {
+    const { payloadFrom, payloadTo, qos, packetId } = fields;
+    const outcome = this.#context.acceptor.keep(cause, bytes, payloadFrom, payloadTo, qos, nowMs);
+    if (outcome === 'accepted' && qos === 1) this.#await(packetId, arrivedMs);
     return outcome;
   }
 

@@ -1,72 +1,11 @@
 import fc from 'fast-check';
 import mqtt from 'mqtt';
-import { afterEach, describe, expect, it } from 'vitest';
-import type { ConfigInput } from '../../src/config/schema.ts';
+import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
-import { createEmbeddedSource, type IngestSource } from '../../src/ingest/source.ts';
-import type { Logger } from '../../src/telemetry/logger.ts';
-import { harness, metric, type TestCommitter, testConfig } from '../support/ingest-harness.ts';
+import { createEmbeddedSource } from '../../src/ingest/source.ts';
+import { cleanups, client, json, pause, start } from '../support/embedded-source.ts';
+import { harness, metric, testConfig } from '../support/ingest-harness.ts';
 import { connectPacket, encode, publishPacket, RawClient } from '../support/raw-mqtt.ts';
-
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
-});
-
-interface Started {
-  readonly source: IngestSource;
-  readonly port: number;
-  readonly committer: TestCommitter;
-  /** Drains the ring and acknowledges. */
-  commit(): void;
-}
-
-async function start(
-  options: {
-    ingest?: ConfigInput['ingest'];
-    machineClasses?: ConfigInput['machineClasses'];
-    commitEveryMs?: number;
-    /** Time a commit takes. */
-    commitTakesMs?: number;
-    keep?: boolean;
-    logger?: Logger;
-  } = {},
-): Promise<Started> {
-  const config = testConfig(options.machineClasses, options.ingest);
-  let onRequest = () => undefined as unknown;
-  const { context, committer, ingest } = harness(config, {
-    onRequest: () => onRequest(),
-    ...(options.keep === undefined ? {} : { keep: options.keep }),
-    ...(options.logger === undefined ? {} : { logger: options.logger }),
-  });
-  const source = createEmbeddedSource(ingest, context);
-  await source.start();
-  cleanups.push(() => source.stop());
-  const commit = () => {
-    const position = committer.drain();
-    if (options.commitTakesMs === undefined) source.onCommitted(position);
-    else setTimeout(() => source.onCommitted(position), options.commitTakesMs);
-  };
-  if (options.commitEveryMs !== undefined) {
-    onRequest = () => setImmediate(commit);
-    const timer = setInterval(commit, options.commitEveryMs);
-    cleanups.push(() => clearInterval(timer));
-  }
-  return { source, port: Number(new URL(source.address).port), committer, commit };
-}
-
-async function client(
-  port: number,
-  options: Parameters<typeof RawClient.connected>[1] = {},
-): Promise<RawClient> {
-  const raw = await RawClient.connected(port, options);
-  cleanups.push(() => raw.close());
-  return raw;
-}
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const json = (v: number) => JSON.stringify({ t: 1_764_000_000_000 + v, v });
 
 describe('acknowledgement', () => {
   it('comes after the commit that holds the message, and not before', async () => {
@@ -263,41 +202,15 @@ describe('bounds', () => {
   });
 
   it.each([
-    ['a PUBLISH larger than the limit', Buffer.from([0x30, 0x80, 0x80, 0x80, 0x01]), 'packet_bytes'],
+    ['a SUBSCRIBE larger than the limit', Buffer.from([0x82, 0x80, 0x80, 0x80, 0x01]), 'packet_bytes'],
     ['a PUBLISH of QoS 3', Buffer.from([0x36, 3, 0, 1, 0x61]), 'protocol'],
     ['a PUBLISH of QoS 1 with packet id 0', Buffer.from([0x32, 5, 0, 1, 0x61, 0, 0]), 'protocol'],
-    ['a topic longer than the limit', publishPacket('x'.repeat(600), '1', 1), 'topic_bytes'],
   ])('end a connection for %s', async (_what, bytes, limit) => {
     const { source, port } = await start();
     const raw = await client(port);
     raw.send(bytes);
     await raw.until(() => raw.closed);
     expect(metric(source.metrics(), 'millwright_ingest_refused_total', limit)).toBe(1);
-  });
-
-  it.each([
-    [
-      'the size of a packet that is too large',
-      publishPacket('plant/m1/temp', 'x'.repeat(2000), 1),
-      'packet of 2020 bytes; ingest.limits.maxPacketBytes is 1024',
-    ],
-    [
-      'the length of a topic that is too long',
-      publishPacket('x'.repeat(600), '1', 1),
-      'topic of 600 bytes; ingest.limits.maxTopicBytes is 512',
-    ],
-  ])('tell the log %s, and the key that allows more', async (_what, bytes, detail) => {
-    const lines: unknown[] = [];
-    const ignore = () => undefined;
-    const logger = { info: ignore, error: ignore, debug: ignore, warn: (line: unknown) => lines.push(line) };
-    const { port } = await start({
-      ingest: { limits: { maxPacketBytes: 1024 } },
-      logger: logger as unknown as Logger,
-    });
-    const raw = await client(port);
-    raw.send(bytes);
-    await raw.until(() => raw.closed);
-    expect(lines).toContainEqual(expect.objectContaining({ detail, address: '127.0.0.1' }));
   });
 
   it('turn away connections beyond the numbers of the configuration', async () => {

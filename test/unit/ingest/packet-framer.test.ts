@@ -62,6 +62,39 @@ describe('PacketFramer', () => {
     );
   });
 
+  it('passes over what is too large and may be skimmed, keeping its head, wherever the chunks are cut', () => {
+    fc.assert(
+      fc.property(packets, cuts, fc.array(fc.boolean(), { maxLength: 60 }), (list, sizes, refusals) => {
+        const sent = list.map(([, body]) => packet(3, body));
+        const refuse = [...refusals];
+        const seen: Buffer[] = [];
+        const take = (bytes: Buffer): boolean => {
+          if (refuse.shift() === true) return false;
+          seen.push(Buffer.from(bytes));
+          return true;
+        };
+        const framer = new PacketFramer(100, (buffer, at, _bodyAt, end) => take(buffer.subarray(at, end)));
+        framer.skimming = {
+          headBytes: 50,
+          accepts: (typeByte) => typeByte === 0x30,
+          onSkimmed: (head, bodyAt, packetBytes) => {
+            expect(bodyAt).toBe(packetBytes > 129 ? 3 : 2);
+            return take(head);
+          },
+        };
+        for (const chunk of cut(Buffer.concat(sent), sizes)) {
+          framer.push(Buffer.from(chunk));
+          if (framer.state === 'stopped' && chunk.length % 2 === 0) framer.resume();
+        }
+        while (framer.state === 'stopped') framer.resume();
+        expect(framer.state).toBe('open');
+        expect(seen).toEqual(sent.map((bytes) => (bytes.length > 100 ? bytes.subarray(0, 50) : bytes)));
+        expect(framer.heldBytes).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('never throws, whatever the bytes', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 30 }), (chunks) => {

@@ -133,6 +133,7 @@ describe('AccessControl', () => {
     host: '0.0.0.0',
     port: 0,
     allowAnonymous: true,
+    unknownTopics: 'count',
     users: [
       { username: 'm1', password: 'secret', publish: ['f/%u/#'], subscribe: ['status/+'] },
       { username: '#', password: 'x', publish: ['f/%u'], subscribe: [] },
