@@ -42,8 +42,13 @@ export const ERROR_TABLE = {
     exitCode: 1,
   },
   MW_STORE_OPEN: {
-    hint: 'check that the data directory exists, is writable and not used by another gateway',
+    hint: 'check that the data directory exists and is writable',
     retryable: false,
+    exitCode: 1,
+  },
+  MW_STORE_IN_USE: {
+    hint: 'stop the other gateway, or give this one a data directory of its own',
+    retryable: true,
     exitCode: 1,
   },
   MW_STORE_SCHEMA_NEWER: {

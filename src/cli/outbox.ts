@@ -1,49 +1,37 @@
 /** `millwright outbox`: a data directory enters; what waits to be delivered, and what could not be used, leaves. */
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../domain/dead-letter.ts';
-import { GatewayError } from '../errors.ts';
+import type { Command } from 'commander';
 import { encodeLine } from '../forward/line-protocol.ts';
-import type { StoredDeadLetter } from '../store/dead-letters.ts';
 import type { ReadOnlyStore } from '../store/read-only-store.ts';
-import { createLogger } from '../telemetry/logger.ts';
 import { readConfiguration } from './configuration.ts';
+import { configureDeadLetters, configureRequeue } from './dead-letters/commands.ts';
+import { selectLetters } from './dead-letters/selection.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { wholeNumber } from './recording-options.ts';
 import { formatBytes, formatTable, note, openLineSink, printJson, printLine } from './terminal/output.ts';
-import { excerpt, formatAge, printable } from './terminal/safe-text.ts';
+import { formatAge } from './terminal/safe-text.ts';
 
 interface ListOptions extends GlobalOptions {
   readonly limit: number;
-}
-
-interface LetterOptions extends ListOptions {
-  readonly reason?: DeadLetterReason;
-  readonly source?: string;
 }
 
 interface ExportOptions extends GlobalOptions {
   readonly out?: string;
 }
 
-interface RequeueOptions extends GlobalOptions {
-  readonly all?: boolean;
-}
-
 const POINTS_PER_READ = 5000;
-const LETTERS_PER_READ = 1000;
 
 export function configure(command: Command): void {
   command.addHelpText(
     'after',
     `
-Everything but requeue only reads, also beside a running gateway; what a sink took since the gateway's last save still
-counts as waiting. The data directory is that of the configuration, or --data-dir alone;
-requeue needs the configuration.
+Everything works beside a running gateway; what a sink took since the gateway's last save still counts as waiting.
+The data directory is that of the configuration, or --data-dir alone.
 
 Examples:
   millwright outbox stats --config gateway.yaml
   millwright outbox dead-letters --data-dir /var/lib/millwright --reason malformed_json
+  millwright outbox dead-letters --help
   millwright outbox export --data-dir /var/lib/millwright --out backlog.lp`,
   );
   command
@@ -56,35 +44,14 @@ Examples:
     .option('--limit <n>', 'at most this many', wholeNumber(1), 20)
     .action((_local: unknown, self: Command) => withStore(self.optsWithGlobals<ListOptions>(), list));
   command
-    .command('dead-letters')
-    .description('messages and points nobody could use, with the reason, oldest first')
-    .option('--limit <n>', 'at most this many', wholeNumber(1), 20)
-    .addOption(new Option('--reason <reason>', 'only this reason').choices(DEAD_LETTER_REASONS))
-    .option('--source <source>', 'only this MQTT topic, or sink:<name>')
-    .action((_local: unknown, self: Command) =>
-      withStore(self.optsWithGlobals<LetterOptions>(), deadLetters),
-    );
-  command
     .command('export')
     .description('every point in the outbox as line protocol (ms), to write elsewhere by hand')
     .option('-o, --out <file>', 'write here (default: standard output)')
     .action((_local: unknown, self: Command) =>
       withStore(self.optsWithGlobals<ExportOptions>(), exportPoints),
     );
-  command
-    .command('requeue')
-    .description('put points that a sink refused back into the outbox; the gateway must be stopped')
-    .argument('[ids...]', 'ids of dead letters', parseIds)
-    .option('--all', 'all of them')
-    .action((ids: number[] | undefined, _local: unknown, self: Command) =>
-      requeue(ids ?? [], self.optsWithGlobals<RequeueOptions>()),
-    );
-}
-
-function parseIds(text: string, before: number[] | undefined): number[] {
-  const id = Number(text);
-  if (!Number.isInteger(id) || id < 1) throw new InvalidArgumentError('ids are whole numbers from 1');
-  return [...(before ?? []), id];
+  configureDeadLetters(command);
+  configureRequeue(command.command('requeue'));
 }
 
 async function withStore<O extends GlobalOptions>(
@@ -100,21 +67,10 @@ async function withStore<O extends GlobalOptions>(
   }
 }
 
-/** Every dead letter, page by page. */
-function* allDeadLetters(store: Pick<ReadOnlyStore, 'deadLetters'>): Generator<StoredDeadLetter> {
-  let afterId = 0;
-  for (;;) {
-    const letters = store.deadLetters({ afterId, limit: LETTERS_PER_READ });
-    yield* letters;
-    if (letters.length < LETTERS_PER_READ) return;
-    afterId = letters.at(-1)!.id;
-  }
-}
-
 function stats(store: ReadOnlyStore, options: GlobalOptions): void {
   const sinks = store.sinks().map((sink) => ({ sink, ...store.backlog(sink)! }));
   const reasons = new Map<string, number>();
-  for (const { reason } of allDeadLetters(store)) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  for (const { reason } of selectLetters(store, {})) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   const ledger = store.ledger();
   if (options.json) {
     printJson({ sinks, ledger, deadLetters: Object.fromEntries(reasons) });
@@ -178,29 +134,6 @@ function list(store: ReadOnlyStore, options: ListOptions): void {
     );
 }
 
-function deadLetters(store: ReadOnlyStore, options: LetterOptions): void {
-  const letters = store.deadLetters({
-    limit: options.limit,
-    ...(options.reason === undefined ? {} : { reason: options.reason }),
-    ...(options.source === undefined ? {} : { source: options.source }),
-  });
-  if (options.json) {
-    printJson(
-      letters.map(({ payload, ...letter }) => ({
-        ...letter,
-        payloadBase64: Buffer.from(payload).toString('base64'),
-      })),
-    );
-    return;
-  }
-  if (letters.length === 0) note('no dead letters');
-  for (const { id, receivedMs, reason, source, detail, payload } of letters) {
-    printLine(`${id}  ${new Date(receivedMs).toISOString()}  ${reason}  ${printable(source)}`);
-    printLine(`    ${printable(detail)}`);
-    printLine(`    ${payload.length} bytes: ${excerpt(payload)}`);
-  }
-}
-
 async function exportPoints(store: ReadOnlyStore, options: ExportOptions): Promise<void> {
   const sink = openLineSink(options.out);
   let points = 0;
@@ -223,32 +156,4 @@ async function exportPoints(store: ReadOnlyStore, options: ExportOptions): Promi
   }
   if (options.json && options.out !== undefined) printJson({ points, out: options.out });
   else note(`${points} points`);
-}
-
-async function requeue(ids: readonly number[], options: RequeueOptions): Promise<void> {
-  if (ids.length > 0 === (options.all ?? false)) {
-    throw new GatewayError('MW_USAGE', 'name ids of dead letters, or --all', {
-      hint: 'millwright outbox dead-letters lists them',
-    });
-  }
-  const config = readConfiguration(options);
-  const { openStore } = await import('../store/store.ts');
-  const store = openStore({
-    dataDir: config.dataDir,
-    config: config.store,
-    sinks: Object.keys(config.sinks),
-    now: () => Date.now(),
-    logger: createLogger('warn'),
-  });
-  try {
-    const wanted = options.all ? [...allDeadLetters(store)].map(({ id }) => id) : ids;
-    const requeued = store.requeueDeadLetters(wanted);
-    if (options.json) printJson({ requeued, left: wanted.length - requeued });
-    else
-      note(
-        `${requeued} points go out again; ${wanted.length - requeued} letters left (not from a sink, or not there)`,
-      );
-  } finally {
-    store.close();
-  }
 }

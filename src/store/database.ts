@@ -115,7 +115,8 @@ export function lockDirectory(path: string): Connection {
     const message = inUse
       ? 'another gateway is using the data directory'
       : `cannot lock the data directory: ${describeError(error)}`;
-    throw new GatewayError('MW_STORE_OPEN', message, { cause: error, details: { path } });
+    const code = inUse ? 'MW_STORE_IN_USE' : 'MW_STORE_OPEN';
+    throw new GatewayError(code, message, { cause: error, details: { path } });
   }
 }
 

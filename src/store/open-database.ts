@@ -55,7 +55,7 @@ export interface OpenedDatabase {
   readonly migratedFrom: number | null;
 }
 
-/** @throws GatewayError MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER */
+/** @throws GatewayError MW_STORE_IN_USE, MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER */
 export function openDatabase(dataDir: string, nowMs: number, logger: Logger): OpenedDatabase {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });

@@ -14,15 +14,16 @@ import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
 import type { CommitUnit } from './commit-unit.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import type { Connection } from './database.ts';
+import { type DeadLetterOrder, type OrderReceipt, settleDeadLetters } from './dead-letter-orders.ts';
 import type { DeadLetterFilter, StoredDeadLetter } from './dead-letters.ts';
 import type { JournalBatch } from './journal.ts';
 import { expectedOpen, expectedPending, type LedgerState, ledgerOf, type SinkState } from './ledger-book.ts';
 import { loadState } from './load-state.ts';
 import type { MachineState } from './machine-tables.ts';
 import { type OpenedDatabase, openDatabase } from './open-database.ts';
+import { OrderBox } from './order-box.ts';
 import { outboxRowsPerRecount } from './outbox.ts';
-import { encodeRow } from './outbox-codec.ts';
-import { decodePoints, encodePoints } from './points-codec.ts';
+import { encodePoints } from './points-codec.ts';
 import { removeSuspectNote } from './quarantine.ts';
 import { ReadOnlyStore } from './read-only-store.ts';
 import { Salvager } from './salvager.ts';
@@ -54,7 +55,7 @@ const ROWS_PER_STEP = 64;
 /**
  * Opens the store of a data directory, making what is missing.
  *
- * @throws GatewayError MW_STORE_OPEN (in use, not writable), MW_STORE_SCHEMA_NEWER. Damage never throws: the files are
+ * @throws GatewayError MW_STORE_IN_USE, MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER. Damage never throws: the files are
  * moved to `quarantine/` and what can be read of them is brought back.
  */
 export function openStore(options: StoreOptions): Store {
@@ -83,6 +84,7 @@ export class Store implements MetricSource, OutboxReader {
   readonly #sound: SoundRows;
   readonly #channels: ChannelRef[];
   readonly #closedUntil: Map<string, number>;
+  readonly #orders: OrderBox;
   #salvager: Salvager | null;
   #lastAgeCheckMs = Number.NEGATIVE_INFINITY;
 
@@ -91,6 +93,7 @@ export class Store implements MetricSource, OutboxReader {
     this.#options = options;
     this.#db = db;
     this.#lock = lock;
+    this.#orders = new OrderBox(options.dataDir, options.logger);
     const damaged = new DamagedRows(db, options.now);
     this.#salvager = Salvager.begin(db, options.dataDir, options.logger);
     this.#writer = new StoreWriter(db, options);
@@ -264,31 +267,9 @@ export class Store implements MetricSource, OutboxReader {
     return this.#sound.deadLetters(filter);
   }
 
-  /** @returns how many were there */
-  deleteDeadLetters(ids: readonly number[]): number {
-    let deleted = 0;
-    this.#writer.writeApart(() => {
-      deleted = ids.filter((id) => this.#writer.deadLetters.remove(id)).length;
-    });
-    return deleted;
-  }
-
-  /**
-   * Puts points that sinks refused back into the outbox, for every sink (sending twice overwrites), and removes them
-   * from the dead letters. Messages from MQTT are left alone: they go the way of any message, through the broker.
-   *
-   * @returns how many went back
-   */
-  requeueDeadLetters(ids: readonly number[]): number {
-    const letters = ids.map((id) => this.#writer.deadLetters.read(id)).filter((letter) => letter !== null);
-    const fromSinks = letters.filter(({ reason }) => reason === 'rejected_by_sink');
-    if (fromSinks.length === 0) return 0;
-    const points = fromSinks.flatMap(({ payload }) => decodePoints(payload, false, 'aggregate'));
-    this.#writer.writeApart((draft) => {
-      this.#writer.outbox.append(draft, [encodeRow('aggregate', points)], this.#options.now());
-      for (const { id } of fromSinks) this.#writer.deadLetters.remove(id);
-    });
-    return fromSinks.length;
+  /** Does what a person decided about dead letters. @throws GatewayError MW_STORE_WRITE, MW_STORE_FSYNC */
+  settleDeadLetters(order: DeadLetterOrder): OrderReceipt {
+    return settleDeadLetters(this.#writer, order, this.#options.now());
   }
 
   /** The accounts. `open` is what the account says; `checkLedger` compares it with the windows. */
@@ -320,8 +301,8 @@ export class Store implements MetricSource, OutboxReader {
   }
 
   /**
-   * One bounded piece of the work that can wait: saving, folding the log back, evicting by age, bringing back rows of
-   * a damaged file. Writes nothing where nothing happened.
+   * One bounded piece of the work that can wait: saving, folding the log back, evicting by age, orders of the command
+   * line, bringing back rows of a damaged file. Writes nothing where nothing happened.
    *
    * @returns true if there is more to do at once
    */
@@ -331,7 +312,8 @@ export class Store implements MetricSource, OutboxReader {
     this.#writer.transactions.whenIdle();
     this.#restoreBallast();
     const aged = this.#evictAged();
-    return this.salvageStep() || aged;
+    const served = this.#orders.serve((order) => this.settleDeadLetters(order));
+    return this.salvageStep() || aged || served;
   }
 
   #restoreBallast(): void {

@@ -19,8 +19,10 @@ export interface PublisherOptions {
   readonly maxInFlight: number;
   readonly username?: string | undefined;
   readonly password?: string | undefined;
-  /** Without a broker for this long, everything waiting fails. */
+  /** Without a broker, or with one that ends every connection before it acknowledges anything, for this long, all fails. */
   readonly giveUpMs: number;
+  /** Told once for each message that counts as done; `index` is its place in the order of `publish`, from 0. */
+  onAcknowledged?(index: number): void;
 }
 
 export interface PublisherCounts {
@@ -56,6 +58,8 @@ export class Publisher {
   #reconnects = 0;
   readonly #closing = new AbortController();
   #failure: GatewayError | null = null;
+  /** When the first connection broke since the last acknowledgement. */
+  #fruitlessSinceMs: number | null = null;
   #waiters: { readonly until: () => boolean; resolve(): void; reject(error: Error): void }[] = [];
 
   constructor(options: PublisherOptions) {
@@ -104,6 +108,15 @@ export class Publisher {
     for (const waiter of waiters) waiter.resolve();
   }
 
+  /** Ends every wait, now and later, with this as the reason. */
+  fail(
+    reason: string,
+    hint = 'run the command again: what was acknowledged is done, the rest is sent',
+  ): void {
+    this.#failure ??= new GatewayError('MW_INGEST_EXTERNAL', reason, { hint });
+    this.#wake();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     const client = this.#client;
@@ -135,6 +148,8 @@ export class Publisher {
     this.#inFlight.delete(id);
     this.#latencies[this.#acknowledged % LATENCIES] = performance.now() - entry.sentAtMs;
     this.#acknowledged += 1;
+    this.#fruitlessSinceMs = null;
+    this.#options.onAcknowledged?.(id);
     this.#wake();
   }
 
@@ -181,7 +196,8 @@ export class Publisher {
   }
 
   async #reconnect(): Promise<void> {
-    const brokenAtMs = performance.now();
+    this.#fruitlessSinceMs ??= performance.now();
+    const brokenAtMs = this.#fruitlessSinceMs;
     let delayMs = RECONNECT_MIN_MS;
     const { signal } = this.#closing;
     while (!signal.aborted) {
@@ -189,6 +205,10 @@ export class Publisher {
       try {
         const client = await this.#open();
         if (signal.aborted) return void client.end(true);
+        if (performance.now() - brokenAtMs > this.#options.giveUpMs) {
+          client.end(true);
+          return this.fail(`${withoutSecrets(this.#options.url)} ends every connection`, REFUSED_HINT);
+        }
         this.#reconnects += 1;
         this.#adopt(client);
         return;
@@ -233,6 +253,8 @@ export class Publisher {
     });
   }
 }
+
+const REFUSED_HINT = 'may this user publish to these topics, and are the messages within the size limit?';
 
 function withoutSecrets(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//');

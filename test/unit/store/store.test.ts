@@ -4,6 +4,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { DeadLetter } from '../../../src/domain/dead-letter.ts';
 import { GatewayError } from '../../../src/errors.ts';
+import { letterCheck } from '../../../src/store/dead-letter-orders.ts';
 import { openStore, openStoreReadOnly } from '../../../src/store/store.ts';
 import { SILENT } from '../../../src/telemetry/logger.ts';
 import {
@@ -218,7 +219,9 @@ describe('the outbox', () => {
       deadLettered: 1,
       pending: 0,
     });
-    expect(again.requeueDeadLetters([refused!.id])).toBe(1);
+    const requeue = [{ letter: { id: refused!.id, check: letterCheck(refused!) }, points: null }];
+    expect(again.settleDeadLetters({ remove: [], requeue })).toEqual({ removed: 0, requeued: 1, left: 0 });
+    expect(again.settleDeadLetters({ remove: [], requeue })).toEqual({ removed: 0, requeued: 0, left: 1 });
     expect(again.readOutbox('influx', 10, 'backlog')[0]!.points).toStrictEqual([point(2)]);
     expect(again.deadLetters()).toStrictEqual([]);
     expect(again.checkLedger(0).balanced).toBe(true);
@@ -284,7 +287,10 @@ describe('dead letters', () => {
     store.commit(unit({ deadLetters: [{ ...letter(1), reason: 'oversize' }] }));
     expect(store.deadLetters({ afterId: 150, limit: 3 }).map(({ id }) => id)).toStrictEqual([151, 152, 153]);
     expect(store.deadLetters({ reason: 'oversize' }).map(({ id }) => id)).toStrictEqual([201]);
-    expect(store.deleteDeadLetters([1, 2, 999])).toBe(2);
+    const [one, two] = store.deadLetters({ limit: 2 }).map((l) => ({ id: l.id, check: letterCheck(l) }));
+    const another = { id: 3, check: one!.check };
+    const receipt = store.settleDeadLetters({ remove: [one!, two!, another], requeue: [] });
+    expect(receipt).toEqual({ removed: 2, requeued: 0, left: 1 });
     expect(store.deadLetters({ limit: 1 })[0]!.id).toBe(3);
     store.close();
   });
@@ -293,7 +299,7 @@ describe('dead letters', () => {
 describe('the data directory', () => {
   it('belongs to one gateway at a time, and is free again after close', () => {
     const store = folder.open();
-    expect(codeOf(() => folder.open())).toBe('MW_STORE_OPEN');
+    expect(codeOf(() => folder.open())).toBe('MW_STORE_IN_USE');
     store.close();
     folder.open().close();
   });
