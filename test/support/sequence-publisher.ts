@@ -20,6 +20,8 @@ export interface SequencePublisherOptions {
   readonly inFlight: number;
   /** Pause between new messages; 0 sends as fast as the in-flight allowance lets. */
   readonly intervalMs: number;
+  /** True: one message per interval at most; otherwise an acknowledgement asks for the next one, too. */
+  readonly paced?: boolean;
   /** The n-th message (0, 1, 2, ...), or null when there are no more. */
   next(n: number): SequenceMessage | null;
 }
@@ -73,6 +75,11 @@ export class SequencePublisher {
     this.abandon();
   }
 
+  /** Loses the connection, as a flapping network does; it connects again by itself. */
+  dropConnection(): void {
+    this.#socket?.resetAndDestroy();
+  }
+
   /** Drops the connection for good. */
   abandon(): void {
     this.#stopped = true;
@@ -114,7 +121,7 @@ export class SequencePublisher {
       for (const [id, entry] of this.#pending) this.#send(id, entry);
     } else if (packet.cmd === 'puback' && packet.messageId !== undefined) {
       if (this.#pending.delete(packet.messageId)) this.#acknowledged += 1;
-      this.#pump();
+      if (this.#options.paced !== true) this.#pump();
       this.#checkDone();
     }
   }
