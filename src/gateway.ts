@@ -40,9 +40,6 @@ export interface GatewayOptions {
   readonly logger: Logger;
 }
 
-/** A pipeline that has said nothing for this long makes no progress: not live, and the watchdog is not fed. */
-const PIPELINE_SILENT_MS = 10_000;
-
 /** @throws GatewayError if a part can't start; whatever started before is stopped again */
 export async function startGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
   keepYoungGenerationSmall();
@@ -139,7 +136,7 @@ class RunningGateway implements Gateway {
       uptimeS: Math.round((nowMs - this.#startedMs) / 1000),
       ready,
       reasons,
-      machines: pipeline?.machines ?? [],
+      machines: this.#pipeline.machines,
       ingest: this.#ingestStatus(),
       store: pipeline?.store ?? EMPTY_STORE,
       sinks: pipeline?.sinks ?? [],
@@ -198,11 +195,15 @@ class RunningGateway implements Gateway {
     };
   }
 
-  /** Ready means: sensors can deliver and what they deliver reaches every sink that a person has not to repair. */
+  /**
+   * Live means: every part makes progress (`runtime/progress.ts`); ingest shows its own by answering this question on
+   * its event loop. Ready means: sensors can deliver and what they deliver reaches every sink that a person has not to
+   * repair.
+   */
   #health(): GatewayHealth {
-    const live = this.#pipeline.silentMs < PIPELINE_SILENT_MS;
-    const reasons: string[] = [];
-    if (!live) reasons.push('the pipeline makes no progress');
+    const stuck = this.#pipeline.stuck;
+    const live = stuck.length === 0;
+    const reasons = stuck.map((part) => `no progress: ${part}`);
     if (this.#source === null) reasons.push('starting');
     else if (!this.#source.health.ok) reasons.push(`ingest: ${this.#source.health.reason}`);
     const status = this.#pipeline.status;

@@ -15,8 +15,8 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
 import { FlowMeter } from './flow-meter.ts';
 import { type ForwarderStatus, forwarderMetrics } from './forwarder-status.ts';
-import { type LaneName, LaneReader } from './lane-reader.ts';
-import { Pause } from './pause.ts';
+import { Lane } from './lane.ts';
+import { LaneReader } from './lane-reader.ts';
 import { ReachabilityWatch } from './reachability-watch.ts';
 import { RequestSize } from './request-size.ts';
 import type { Shipment } from './shipment.ts';
@@ -46,16 +46,6 @@ const SLOW_MS = 5_000;
 /** Below this share of `batchPoints` a timeout is no longer taken for too large a request. */
 const MIN_TIMEOUT_SHARE = 1 / 16;
 
-interface Lane {
-  readonly name: LaneName;
-  readonly pause: Pause;
-  shipment: Shipment | null;
-  /** Nothing to send and waiting for points. */
-  idle: boolean;
-  restUntilMs: number;
-  request: { readonly abort: AbortController; readonly startedMs: number } | null;
-}
-
 export class Forwarder implements MetricSource {
   readonly #options: ForwarderOptions;
   readonly #writer: PointWriter;
@@ -83,8 +73,8 @@ export class Forwarder implements MetricSource {
     const { sink, config, outbox, writer, clock } = options;
     this.#options = options;
     this.#writer = writer;
-    this.#live = newLane('live', clock);
-    this.#backlog = newLane('backlog', clock);
+    this.#live = new Lane('live', clock);
+    this.#backlog = new Lane('backlog', clock);
     this.#reader = new LaneReader(outbox, sink);
     this.#health = new SinkHealth(config);
     this.#flow = new FlowMeter(outbox, sink, config.batchPoints, clock.monotonicMs());
@@ -97,6 +87,11 @@ export class Forwarder implements MetricSource {
       isNeeded: () => this.#health.failing || this.#slowRequests().length > 0,
       onReachable: () => this.#reachableAgain(),
     });
+  }
+
+  /** As named in the configuration. */
+  get sink(): string {
+    return this.#options.sink;
   }
 
   /** Begins to send; what the outbox holds from before goes as backlog. */
@@ -129,6 +124,14 @@ export class Forwarder implements MetricSource {
     this.#health.stopped();
   }
 
+  /**
+   * How long the slower lane should have gone on by now, ms. Sleeping, backing off and waiting for an answer within
+   * `requestTimeoutMs` count as 0: the server may be down, the forwarder is not.
+   */
+  get overdueMs(): number {
+    return Math.max(this.#live.overdueMs, this.#backlog.overdueMs);
+  }
+
   status(): ForwarderStatus {
     const backlog = this.#flow.observe(this.#nowMs());
     const { state, reason, hint, lastSuccessMs, failing } = this.#health;
@@ -155,8 +158,9 @@ export class Forwarder implements MetricSource {
 
   async #run(lane: Lane): Promise<void> {
     while (!this.#stopping) {
+      lane.expect(0);
       const delayMs = this.#delayBefore(lane);
-      if (delayMs > 0) await lane.pause.sleep(delayMs);
+      if (delayMs > 0) await lane.sleep(delayMs);
       else await this.#turn(lane);
     }
   }
@@ -171,7 +175,7 @@ export class Forwarder implements MetricSource {
     if (this.#stopping) return;
     lane.idle = true;
     if (this.#health.failing) this.#other(lane).pause.wake();
-    if (lane === this.#backlog || !this.#arrived) await lane.pause.sleep(IDLE_MS);
+    if (lane === this.#backlog || !this.#arrived) await lane.sleep(IDLE_MS);
     lane.idle = false;
     if (lane === this.#live && this.#arrived) {
       this.#arrived = false;
@@ -225,9 +229,11 @@ export class Forwarder implements MetricSource {
     const epoch = this.#health.epoch;
     const startedMs = this.#nowMs();
     lane.request = { abort: new AbortController(), startedMs };
+    lane.expect(this.#options.config.requestTimeoutMs);
     const cancelWatch = this.#options.clock.after(SLOW_MS, () => this.#watch.begin());
     const outcome = await this.#writer.write(shipment.lines(indices), lane.request.abort.signal);
     cancelWatch();
+    lane.expect(0);
     lane.request = null;
     this.#requests++;
     this.#latency.observe((this.#nowMs() - startedMs) / 1000);
@@ -382,7 +388,3 @@ export class Forwarder implements MetricSource {
 
 const REFUSES_ALL_HINT =
   'the server refuses every request rather than single points: check url, org and whatever stands between';
-
-function newLane(name: LaneName, clock: Clock): Lane {
-  return { name, pause: new Pause(clock), shipment: null, idle: false, restUntilMs: 0, request: null };
-}

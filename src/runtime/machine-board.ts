@@ -20,9 +20,11 @@ export class MachineBoard {
   readonly #vectors = new Map<string, FeatureVector>();
   readonly #judged = new Map<string, { assessment: Assessment; health: MachineHealth }>();
   readonly #alarms: AlarmEvent[] = [];
+  readonly #changed = new Set<string>();
 
   vector(vector: FeatureVector): void {
     this.#vectors.set(vector.machine, vector);
+    this.#changed.add(vector.machine);
   }
 
   judged(assessment: Assessment, health: MachineHealth, alarms: readonly AlarmEvent[]): void {
@@ -31,17 +33,23 @@ export class MachineBoard {
     if (this.#alarms.length > RECENT_ALARMS) this.#alarms.splice(0, this.#alarms.length - RECENT_ALARMS);
   }
 
-  /** Machines by name. */
-  entries(): BoardEntry[] {
-    return [...this.#vectors.values()]
-      .sort((a, b) => (a.machine < b.machine ? -1 : 1))
-      .map((vector) => ({
-        machine: vector.machine,
-        machineClass: vector.machineClass,
-        vector,
-        assessment: this.#judged.get(vector.machine)?.assessment ?? null,
-        health: this.#judged.get(vector.machine)?.health ?? null,
-      }));
+  /** Machines with a word since the last call, in any order. */
+  takeChanged(): BoardEntry[] {
+    const entries = [...this.#changed].map((machine) => this.#entry(this.#vectors.get(machine)!));
+    this.#changed.clear();
+    return entries;
+  }
+
+  #entry(vector: FeatureVector): BoardEntry {
+    const { machine, machineClass } = vector;
+    const judged = this.#judged.get(machine);
+    return {
+      machine,
+      machineClass,
+      vector,
+      assessment: judged?.assessment ?? null,
+      health: judged?.health ?? null,
+    };
   }
 
   /** Newest last, at most 100. */

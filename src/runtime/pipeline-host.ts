@@ -3,9 +3,12 @@
 import { Worker } from 'node:worker_threads';
 import type { ChannelRef } from '../domain/machine.ts';
 import { GatewayError } from '../errors.ts';
+import type { MachineStatus } from '../http/status.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
+import { MachineList } from './machine-list.ts';
 import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';
 import type { PipelineStatus } from './pipeline-status.ts';
+import { MAX_SILENCE_MS, type StageSilence, stuckStages } from './progress.ts';
 
 export interface PipelineHostOptions {
   readonly input: PipelineInput;
@@ -23,6 +26,8 @@ export class PipelineHost {
   #status: PipelineStatus | null = null;
   #metrics: MetricSample[] = [];
   #statusAtMs = 0;
+  #silences: readonly StageSilence[] = [];
+  readonly #machines = new MachineList();
   #stopping = false;
   #failed = false;
   #ended = false;
@@ -70,9 +75,16 @@ export class PipelineHost {
     return this.#metrics;
   }
 
-  /** Age of the latest status in ms: large means the pipeline makes no progress. */
-  get silentMs(): number {
-    return performance.now() - this.#statusAtMs;
+  /** Every machine seen since the start, by name. */
+  get machines(): readonly MachineStatus[] {
+    return this.#machines.sorted();
+  }
+
+  /** Parts of the path that make no progress; empty while all do. See `progress.ts`. */
+  get stuck(): string[] {
+    const ageMs = performance.now() - this.#statusAtMs;
+    // The thread itself does not answer: what it last said of its parts counts no more.
+    return ageMs > MAX_SILENCE_MS ? ['pipeline'] : stuckStages(this.#silences, ageMs);
   }
 
   /** Cooperative: a thread inside a native call must never be terminated. One that failed ends by itself. */
@@ -98,6 +110,8 @@ export class PipelineHost {
     } else if (message.type === 'status') {
       this.#status = message.status;
       this.#metrics = message.metrics;
+      this.#silences = message.silences;
+      this.#machines.update(message.status.changedMachines);
       this.#statusAtMs = performance.now();
     } else if (message.type === 'ready') {
       this.#statusAtMs = performance.now();

@@ -11,6 +11,7 @@ import { GatewayError } from '../errors.ts';
 import type { PipelineAssembly } from './pipeline-assembly.ts';
 import type { FromPipeline, IngestSummary, PipelineInput } from './pipeline-messages.ts';
 import { gatewayPoint, pipelineStatus } from './pipeline-status.ts';
+import { forwarderStage, type StageSilence } from './progress.ts';
 import { RingReader } from './record-ring.ts';
 
 /** Records taken into one commit at most; bounds the size of a journal row. */
@@ -48,6 +49,8 @@ export class PipelineLoop {
   #ingest: IngestSummary = { connections: 0, ackLatencyP99Ms: 0 };
   #failed = false;
   #stopping = false;
+  /** When the last tick wrote, found nothing to write, or was refused in good order. */
+  #writerMovedMs: number;
 
   constructor(input: PipelineInput, assembly: PipelineAssembly, clock: Clock, port: PipelinePort) {
     this.#input = input;
@@ -55,6 +58,7 @@ export class PipelineLoop {
     this.#clock = clock;
     this.#port = port;
     this.#ring = new RingReader(input.ring);
+    this.#writerMovedMs = clock.monotonicMs();
   }
 
   async start(): Promise<void> {
@@ -76,9 +80,11 @@ export class PipelineLoop {
   tick(): void {
     if (this.#failed || this.#clock.monotonicMs() < this.#writeBlockedUntilMs) return;
     try {
-      this.#take();
-      if (this.#assembly.pipeline.commit(this.#trimBelowBatch)) this.#wakeForwarders();
+      const took = this.#take();
+      const wrote = this.#assembly.pipeline.commit(this.#trimBelowBatch);
+      if (wrote) this.#wakeForwarders();
       this.#acknowledge();
+      if (took || wrote) this.#writerMovedMs = this.#clock.monotonicMs();
     } catch (error) {
       this.#writeFailed(error);
     }
@@ -124,13 +130,15 @@ export class PipelineLoop {
     this.#ingest = summary;
   }
 
-  #take(): void {
+  /** False while what was taken before leaves no room for more. */
+  #take(): boolean {
     const { pipeline } = this.#assembly;
-    if (!pipeline.hasRoom) return;
+    if (!pipeline.hasRoom) return false;
     const spans = this.#ring.peek(MAX_COMMIT_BYTES);
     pipeline.take(spans);
     const bytes = spans.reduce((sum, span) => sum + span.to - span.from, 0);
     if (bytes > 0) this.#position = this.#ring.release(bytes);
+    return true;
   }
 
   #acknowledge(): void {
@@ -154,7 +162,8 @@ export class PipelineLoop {
 
   #writeFailed(error: unknown): void {
     if (isRefusal(error)) {
-      this.#writeBlockedUntilMs = this.#clock.monotonicMs() + WRITE_RETRY_MS;
+      this.#writerMovedMs = this.#clock.monotonicMs();
+      this.#writeBlockedUntilMs = this.#writerMovedMs + WRITE_RETRY_MS;
       return;
     }
     this.fail(error);
@@ -167,7 +176,18 @@ export class PipelineLoop {
     this.#idleStep();
     const status = pipelineStatus(this.#assembly);
     const metrics = this.#assembly.sources.flatMap((source) => source.metrics());
-    this.#port.send({ type: 'status', status, metrics });
+    this.#port.send({ type: 'status', status, metrics, silences: this.#silences() });
+  }
+
+  #silences(): StageSilence[] {
+    const nowMs = this.#clock.monotonicMs();
+    return [
+      { stage: 'writer', silentMs: nowMs - this.#writerMovedMs },
+      ...this.#assembly.forwarders.map((forwarder) => ({
+        stage: forwarderStage(forwarder.sink),
+        silentMs: forwarder.overdueMs,
+      })),
+    ];
   }
 
   /** Work that can wait goes on in small steps while there is some; on a full disk it waits for the next round. */

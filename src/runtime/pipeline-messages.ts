@@ -5,6 +5,7 @@ import type { ChannelRef } from '../domain/machine.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import type { PipelineStatus } from './pipeline-status.ts';
+import type { StageSilence } from './progress.ts';
 
 /** Given to the pipeline thread when it starts. */
 export interface PipelineInput {
@@ -29,6 +30,11 @@ export type FromPipeline =
   | { readonly type: 'ready'; readonly channels: readonly ChannelRef[] }
   /** Everything up to this ring position is durable. */
   | { readonly type: 'committed'; readonly position: number }
-  | { readonly type: 'status'; readonly status: PipelineStatus; readonly metrics: MetricSample[] }
+  | {
+      readonly type: 'status';
+      readonly status: PipelineStatus;
+      readonly metrics: MetricSample[];
+      readonly silences: readonly StageSilence[];
+    }
   | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly hint: string }
   | { readonly type: 'stopped' };
