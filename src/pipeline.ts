@@ -151,10 +151,11 @@ export class Pipeline {
 
   /**
    * 3. window → features → inference → health → points, for windows that closed, until `deadlineMs` (monotonic).
-   * True if more are waiting.
+   * True if more are waiting and may be computed at once.
    */
   compute(deadlineMs: number): boolean {
-    while (this.#results.length < MAX_WAITING_RESULTS) {
+    // With the models' queue full, windows wait here: they keep their scores, and in the end the senders wait.
+    while (this.#results.length < MAX_WAITING_RESULTS && this.#parts.assessor.hasRoom) {
       const closed = this.#parts.windower.takeClosed();
       if (closed === null) return false;
       this.#assess(closed, this.#extract(closed));
@@ -163,8 +164,9 @@ export class Pipeline {
     return false;
   }
 
-  /** Points that belong to no window, such as the gateway's own status. */
+  /** Points that belong to no window, such as the gateway's own status; left out while the store takes nothing. */
   emit(points: readonly Point[]): void {
+    if (this.waitingResults >= MAX_WAITING_RESULTS) return;
     this.#results.push({ machine: '', closedUntilMs: 0, points, stateWrites: [] });
   }
 

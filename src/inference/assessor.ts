@@ -101,11 +101,17 @@ export class Assessor implements MetricSource {
     return this.#plans.has(machineClass);
   }
 
+  /** False while `maxQueue` vectors wait: a further one would cost the oldest its scores. */
+  get hasRoom(): boolean {
+    return this.#queue.size < this.#options.config.maxQueue;
+  }
+
   /** Always calls back, at once or within `deadlineMs`; the vector must not change afterwards. */
   submit(vector: FeatureVector, onDone: (outcome: AssessmentOutcome) => void): void {
     const { config, monotonicMs } = this.#options;
     const pending = new PendingAssessment(vector, monotonicMs() + config.deadlineMs, onDone);
-    if (this.#queue.openCount >= config.maxQueue) this.#giveUp(this.#queue.oldest!, 'queue_full');
+    while (this.#queue.size >= config.maxQueue && this.#queue.oldest)
+      this.#giveUp(this.#queue.oldest, 'queue_full');
     this.#queue.add(pending);
     const plan = this.#plans.get(vector.machineClass);
     // Held open until every part is under way, so that an immediate answer of one does not finish it early.
@@ -148,7 +154,7 @@ export class Assessor implements MetricSource {
     const samples: MetricSample[] = [
       { name: 'millwright_inference_rows_total', value: this.#rows },
       { name: 'millwright_inference_runs_total', value: this.#runs },
-      { name: 'millwright_inference_queue', value: this.#queue.openCount },
+      { name: 'millwright_inference_queue', value: this.#queue.size },
       { name: 'millwright_inference_restarts_total', value: this.#host.restarts },
       ...this.#runSeconds.metrics(),
     ];

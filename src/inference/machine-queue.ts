@@ -11,6 +11,12 @@ export class MachineQueue<T extends Ordered> {
   readonly #byMachine = new Map<string, T[]>();
   /** Unfinished ones, oldest first. */
   readonly #open = new Set<T>();
+  #size = 0;
+
+  /** Added and not yet delivered: unfinished ones, and finished ones behind an earlier one of their machine. */
+  get size(): number {
+    return this.#size;
+  }
 
   get openCount(): number {
     return this.#open.size;
@@ -25,6 +31,7 @@ export class MachineQueue<T extends Ordered> {
     if (queue) queue.push(item);
     else this.#byMachine.set(item.machine, [item]);
     this.#open.add(item);
+    this.#size += 1;
   }
 
   /** Delivers the item, or as soon as every earlier one of its machine is finished. */
@@ -33,7 +40,10 @@ export class MachineQueue<T extends Ordered> {
     item.finished = true;
     this.#open.delete(item);
     const queue = this.#byMachine.get(item.machine)!;
-    while (queue.length > 0 && queue[0]!.finished) queue.shift()!.deliver();
+    while (queue.length > 0 && queue[0]!.finished) {
+      this.#size -= 1;
+      queue.shift()!.deliver();
+    }
     if (queue.length === 0) this.#byMachine.delete(item.machine);
   }
 }
