@@ -1,9 +1,10 @@
 /** The schema enters, the two files generated from it leave: the JSON Schema for editors and the annotated example. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exampleYaml, schemaJson } from '../config/generate.ts';
 import { describeError, GatewayError } from '../errors.ts';
+import { makeDirectory } from '../store/make-directory.ts';
 
 /** Writes both into `directory` and returns their paths. @throws GatewayError MW_USAGE when it cannot be written */
 export function writeGeneratedFiles(directory: string): string[] {
@@ -12,7 +13,7 @@ export function writeGeneratedFiles(directory: string): string[] {
     ['gateway.example.yaml', exampleYaml()],
   ];
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     return files.map(([name, content]) => {
       const path = join(directory, name);
       writeFileSync(path, content);

@@ -38,7 +38,8 @@ export function configure(command: Command): void {
       'after',
       `
 A pump, a fan and a motor publish over MQTT. In the first minute the gateway learns what is normal for each of them.
-Then the pump's bearing begins to wear on its outer race, a little later the fan's blades foul; the motor stays sound.
+Then the fan's blades foul, which shows at once, and the pump's bearing begins to wear on its outer race, which shows
+a little later and grows until it fails; the motor stays sound.
 After seven minutes the parts are replaced and the story begins again.
 
 Example:

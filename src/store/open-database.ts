@@ -3,16 +3,7 @@
  * trusted is moved aside and replaced by an empty one, so that no damage ever keeps the gateway from starting.
  */
 
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  statSync,
-} from 'node:fs';
+import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -31,6 +22,7 @@ import {
   schemaVersion,
   sqliteCode,
 } from './database.ts';
+import { makeDirectory } from './make-directory.ts';
 import {
   DATABASE_FILE,
   hasOurHeader,
@@ -58,7 +50,7 @@ export interface OpenedDatabase {
 /** @throws GatewayError MW_STORE_IN_USE, MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER */
 export function openDatabase(dataDir: string, nowMs: number, logger: Logger): OpenedDatabase {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDirectory(dataDir, 0o700);
   } catch (error) {
     throw new GatewayError('MW_STORE_OPEN', `cannot make the data directory: ${describeError(error)}`, {
       cause: error,

@@ -10,7 +10,6 @@ import {
   chownSync,
   closeSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -24,6 +23,7 @@ import type { Point } from '../domain/point.ts';
 import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DeadLetterOrder, LetterRef, OrderReceipt } from './dead-letter-orders.ts';
+import { makeDirectory } from './make-directory.ts';
 import { decodePoints, encodePoints } from './points-codec.ts';
 
 const FOLDER = 'orders';
@@ -101,7 +101,7 @@ export class PlacedOrder {
     this.#order = join(folder, `${name}${ORDER}`);
     this.#receipt = join(folder, `${name}${RECEIPT}`);
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeDirectory(folder, 0o700);
       belongTo(dataDir, folder);
       writeWhole(this.#order, encodeOrder(order), true);
       belongTo(dataDir, this.#order);

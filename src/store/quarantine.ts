@@ -4,7 +4,6 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -16,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describeError } from '../errors.ts';
+import { makeDirectory } from './make-directory.ts';
 import { APPLICATION_ID } from './schema.ts';
 
 export const DATABASE_FILE = 'millwright.db';
@@ -65,7 +65,7 @@ export function quarantineFiles(dataDir: string, nowMs: number, reason: string):
   const root = join(dataDir, 'quarantine');
   let folder = join(root, stamp);
   for (let n = 2; existsSync(folder); n += 1) folder = join(root, `${stamp}-${n}`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeDirectory(folder, 0o700);
   writeFileSync(join(folder, 'reason.txt'), `${reason}\n`);
   for (const name of COMPANIONS) {
     if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(folder, name));

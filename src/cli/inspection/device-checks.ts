@@ -1,20 +1,12 @@
 /** This device enters, one verdict per question leaves: runtime, native modules, disk, clock. */
 
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { StoreConfig } from '../../config/schema.ts';
 import { describeError } from '../../errors.ts';
+import { makeDirectory } from '../../store/make-directory.ts';
 import { formatBytes } from '../terminal/output.ts';
 import { fail, ok, type Verdict, warn } from './verdict.ts';
 
@@ -58,7 +50,7 @@ export function checkDataDir(dataDir: string): Verdict[] {
   const directory = resolve(dataDir);
   const probe = join(directory, `.doctor-${process.pid}`);
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     return [ok('data directory', `${directory} is writable`), flushVerdict(flushTimesMs(probe), directory)];
   } catch (error) {
     const hint = `create it for the user of the gateway: sudo install -d -o millwright ${directory}`;
