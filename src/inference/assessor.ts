@@ -49,7 +49,6 @@ const HANG_DEADLINES = 5;
 const MIN_HANG_MS = 10_000;
 /** Beyond this share of undefined features a baseline score would mean little. */
 const MAX_MISSING_SHARE = 0.2;
-const MS_PER_30_DAYS = 2_592_000_000;
 
 export class Assessor implements MetricSource {
   readonly #options: AssessorOptions;
@@ -127,14 +126,6 @@ export class Assessor implements MetricSource {
   /** One key of a machine's state as committed by an earlier run. */
   restore(machine: string, key: string, value: Uint8Array): void {
     this.#baselines.restore(machine, key, value);
-  }
-
-  /** Per-window probability limit that spends the false-alarm budget: p = budget x hop / 30 days. */
-  limits(machineClass: string): { readonly pLimit: number } {
-    const config = this.#options.classes[machineClass];
-    if (config === undefined) return { pLimit: 0 };
-    const hopMs = config.window.hopMs ?? config.window.sizeMs;
-    return { pLimit: Math.min(1, (config.baseline.falseAlarmsPerMachinePer30Days * hopMs) / MS_PER_30_DAYS) };
   }
 
   models(): ModelStatus[] {
