@@ -208,6 +208,7 @@ class RunningGateway implements Gateway {
     else if (!this.#source.health.ok) reasons.push(`ingest: ${this.#source.health.reason}`);
     const status = this.#pipeline.status;
     if (status && status.store.status !== 'ok') reasons.push(`store: ${status.store.status}`);
+    reasons.push(...(status?.store.reasons ?? []));
     for (const sink of status?.sinks ?? []) {
       if (sink.state === 'held') reasons.push(`sink ${sink.sink}: ${sink.reason} (${sink.hint})`);
     }
@@ -254,6 +255,7 @@ const EMPTY_STORE: GatewayStatus['store'] = {
   status: 'ok',
   bytes: 0,
   maxBytes: 0,
+  reasons: [],
   ledger: {
     samples: { accepted: 0, open: 0, windowed: 0, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
     points: [],

@@ -32,7 +32,7 @@ import type { Assessor } from './inference/assessor.ts';
 import { MachineBoard } from './runtime/machine-board.ts';
 import { RecordFeed } from './runtime/record-feed.ts';
 import type { CommitUnit, Store } from './store/store.ts';
-import type { ClosedWindow, Windower } from './window/windower.ts';
+import { type ClosedWindow, settledBy, type Windower } from './window/windower.ts';
 
 export interface PipelineParts {
   readonly classes: Readonly<Record<string, MachineClassConfig>>;
@@ -51,6 +51,7 @@ const MAX_WAITING_RESULTS = 20_000;
 /** Closed windows that wait to be computed, beyond which nothing more is taken; 64 MiB. */
 const MAX_WAITING_WINDOW_BYTES = 67_108_864;
 
+const NOTHING_SETTLED = { windowed: 0, duplicate: 0, volatile: 0 } as const;
 const NO_RECORDS = { journal: null, acceptedSamples: 0, channels: [], deadLetters: [] } as const;
 
 /** The path of a record, run by the pipeline thread. */
@@ -61,7 +62,9 @@ export class Pipeline {
   readonly #feed: RecordFeed;
   readonly #featureStates = new Map<string, FeatureState>();
   #results: WindowResult[] = [];
-  #settled = { windowed: 0, duplicate: 0 };
+  #settled: { windowed: number; duplicate: number; volatile: number } = { ...NOTHING_SETTLED };
+  /** Samples settled by windows that are being computed. */
+  #computingSamples = 0;
   #unit: CommitUnit | null = null;
 
   constructor(parts: PipelineParts) {
@@ -105,12 +108,19 @@ export class Pipeline {
     this.#parts.windower.advance(now);
   }
 
+  /** In place of `take` while there is no room: windows that fill the journal close, or they would hold it for good. */
+  wait(): void {
+    const { store, windower, monotonicMs } = this.#parts;
+    if (this.#unit !== null && store.isJournalFull) windower.advance(monotonicMs());
+  }
+
   /**
    * 2. store: makes everything taken, and every result that is ready, durable. True if anything was written.
    * @throws GatewayError MW_STORE_WRITE: nothing changed, call again; MW_STORE_FSYNC: the store can't be trusted
    */
   commit(trimBelowBatch: number): boolean {
-    if (this.#unit !== null) this.#commitResultsFirst(this.#unit);
+    // What the refused unit may trim has changed since: without it, a full journal would stay full.
+    if (this.#unit !== null) this.#commitResultsFirst({ ...this.#unit, trimBelowBatch });
     const unit = this.#unit ?? this.#nextUnit(trimBelowBatch);
     if (unit === null) return false;
     this.#unit = unit;
@@ -121,23 +131,26 @@ export class Pipeline {
 
   /** Results make room, records take it: a refused unit must not keep back the results that came since. */
   #commitResultsFirst(refused: CommitUnit): void {
-    const { windowed, duplicate } = this.#settled;
+    const { windowed, duplicate, volatile } = this.#settled;
     const settled = {
       windowed: refused.settled.windowed + windowed,
       duplicate: refused.settled.duplicate + duplicate,
+      volatile: (refused.settled.volatile ?? 0) + volatile,
       late: 0,
     };
     const results = [...refused.results, ...this.#results];
+    this.#unit = refused;
     if (results.length === 0) return;
     this.#results = [];
-    this.#settled = { windowed: 0, duplicate: 0 };
-    const records = { ...refused, settled: { ...refused.settled, windowed: 0, duplicate: 0 }, results: [] };
+    this.#settled = { ...NOTHING_SETTLED };
+    const records = { ...refused, settled: { ...refused.settled, ...NOTHING_SETTLED }, results: [] };
     this.#unit = {
       ...refused,
       settled: { ...refused.settled, ...settled, late: refused.settled.late },
       results,
     };
-    this.#commitUnit({ ...NO_RECORDS, settled, results, trimBelowBatch: refused.trimBelowBatch });
+    const { trimBelowBatch, acceptedSamples: aheadSamples } = refused;
+    this.#commitUnit({ ...NO_RECORDS, settled, results, trimBelowBatch, aheadSamples });
     this.#unit = records;
   }
 
@@ -158,6 +171,7 @@ export class Pipeline {
     while (this.#results.length < MAX_WAITING_RESULTS && this.#parts.assessor.hasRoom) {
       const closed = this.#parts.windower.takeClosed();
       if (closed === null) return false;
+      this.#computingSamples += settledBy(closed);
       this.#assess(closed, this.#extract(closed));
       if (this.#parts.monotonicMs() >= deadlineMs) return true;
     }
@@ -168,6 +182,16 @@ export class Pipeline {
   emit(points: readonly Point[]): void {
     if (this.waitingResults >= MAX_WAITING_RESULTS) return;
     this.#results.push({ machine: '', closedUntilMs: 0, points, stateWrites: [] });
+  }
+
+  /**
+   * Samples accepted whose end in the account is not in the store yet, counted here and not from the account; null
+   * while records wait for the store, so that the two can't be compared.
+   */
+  get unsettledSamples(): number | null {
+    if (this.#unit !== null || this.#feed.isPending) return null;
+    const { windowed, duplicate } = this.#settled;
+    return this.#parts.windower.unsettledSamples() + this.#computingSamples + windowed + duplicate;
   }
 
   /** Results not yet in the store. */
@@ -220,13 +244,12 @@ export class Pipeline {
     return writes;
   }
 
-  #finish(
-    { window, closedUntilMs, settled }: ClosedWindow,
-    points: Point[],
-    stateWrites: StateWrite[],
-  ): void {
+  #finish(closed: ClosedWindow, points: Point[], stateWrites: StateWrite[]): void {
+    const { window, closedUntilMs, settled } = closed;
+    this.#computingSamples -= settledBy(closed);
     this.#settled.windowed += settled.samples;
     this.#settled.duplicate += settled.duplicates;
+    this.#settled.volatile += settled.volatile;
     this.#results.push({ machine: window.machine, closedUntilMs, points, stateWrites });
   }
 
@@ -237,7 +260,7 @@ export class Pipeline {
     const settled = this.#settled;
     const refused = this.#parts.windower.takeRefused();
     this.#results = [];
-    this.#settled = { windowed: 0, duplicate: 0 };
+    this.#settled = { ...NOTHING_SETTLED };
     return {
       journal: taken?.journal ?? null,
       acceptedSamples: taken?.acceptedSamples ?? 0,

@@ -79,13 +79,25 @@ function stats(store: ReadOnlyStore, options: GlobalOptions): void {
   const { samples, points } = ledger;
   printLine(
     formatTable(
-      ['sink', 'waiting', 'bytes', 'oldest', 'produced', 'delivered', 'dead', 'evicted', 'quarantined'],
+      [
+        'sink',
+        'waiting',
+        'bytes',
+        'oldest',
+        'produced',
+        'delivered',
+        'dead',
+        'thinned',
+        'evicted',
+        'quarantined',
+      ],
       sinks.map(({ sink, points: waiting, bytes, oldestMs }) => {
         const account = points.find((entry) => entry.sink === sink)!;
         const counts = [
           account.produced,
           account.delivered,
           account.deadLettered,
+          account.degraded,
           account.evicted,
           account.quarantined,
         ];

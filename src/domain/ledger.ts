@@ -2,8 +2,10 @@
  * The two accounts that always balance. Every term is persisted and exported as a metric.
  *
  *   samples: accepted = open + windowed + late + duplicate + evicted + quarantined
- *   points:  produced = pending + delivered + deadLettered + evicted + quarantined   (one account per sink)
+ *   points:  produced = pending + delivered + deadLettered + degraded + evicted + quarantined   (one account per sink)
  */
+
+import type { PointClass } from './point.ts';
 
 export interface SampleLedger {
   /** Samples taken into the pipeline (a waveform block counts its samples). */
@@ -16,12 +18,25 @@ export interface SampleLedger {
   quarantined: number;
 }
 
+/** Points of one class given up for want of room or for their age. */
+export interface OverflowCounts {
+  /** Dropped to thin a series out: its other windows are still there. */
+  readonly degraded: number;
+  readonly evicted: number;
+  /** Earliest and latest time in the batches concerned, ms; null while nothing was given up. */
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
+}
+
 export interface PointLedger {
   readonly sink: string;
   produced: number;
   delivered: number;
   deadLettered: number;
+  /** Sum of `overflow` over the classes, as is `evicted`. */
+  degraded: number;
   evicted: number;
+  overflow: Readonly<Record<PointClass, OverflowCounts>>;
   quarantined: number;
   /** Counted from the outbox, not derived. */
   pending: number;

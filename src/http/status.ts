@@ -78,6 +78,8 @@ export interface StoreStatus {
   readonly bytes: number;
   readonly maxBytes: number;
   readonly ledger: Ledger;
+  /** What is wrong with the store beside its status, one line each: accounts that do not balance. */
+  readonly reasons: readonly string[];
 }
 
 export interface SinkStatus {

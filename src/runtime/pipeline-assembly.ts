@@ -14,6 +14,7 @@ import { openStore, type Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSource } from '../telemetry/metrics.ts';
 import { Windower } from '../window/windower.ts';
+import { LedgerWatch } from './ledger-watch.ts';
 
 export interface PipelineAssembly {
   readonly pipeline: Pipeline;
@@ -24,6 +25,7 @@ export interface PipelineAssembly {
   readonly forwarders: readonly Forwarder[];
   /** Everything on this thread that counts. */
   readonly sources: readonly MetricSource[];
+  readonly ledgerWatch: LedgerWatch;
   readonly config: Config;
 }
 
@@ -75,6 +77,7 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
         random,
       }),
   );
+  const ledgerWatch = watchLedger(store, pipeline, logger);
   return {
     pipeline,
     windower,
@@ -82,9 +85,20 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
     health,
     store,
     forwarders,
-    sources: [store, assessor, ...forwarders],
+    sources: [store, assessor, ...forwarders, ledgerWatch],
+    ledgerWatch,
     config,
   };
+}
+
+function watchLedger(store: Store, pipeline: Pipeline, logger: Logger): LedgerWatch {
+  const accounts = () => ({
+    unsettledSamples: () => pipeline.unsettledSamples,
+    check: (openSamples: number) => store.checkLedger(openSamples),
+    bookedAtStart: store.recovery.pendingDifference,
+    isSalvaging: store.isSalvaging,
+  });
+  return new LedgerWatch(accounts, logger);
 }
 
 /** Features of a class with their full ids, as the model contract names them. */

@@ -72,6 +72,7 @@ export class PipelineLoop {
       this.#clock.every(STATUS_INTERVAL_MS, () => this.#reportStatus()),
       this.#clock.every(config.statusIntervalMs, () => this.#emitStatusPoint()),
     ];
+    this.#assembly.ledgerWatch.look(this.#clock.monotonicMs());
     this.#port.send({ type: 'ready', channels: store.channels() });
     this.#continueComputing();
   }
@@ -85,6 +86,7 @@ export class PipelineLoop {
       if (wrote) this.#wakeForwarders();
       this.#acknowledge();
       if (took || wrote) this.#writerMovedMs = this.#clock.monotonicMs();
+      this.#assembly.ledgerWatch.look(this.#clock.monotonicMs());
     } catch (error) {
       this.#writeFailed(error);
     }
@@ -133,7 +135,10 @@ export class PipelineLoop {
   /** False while what was taken before leaves no room for more. */
   #take(): boolean {
     const { pipeline } = this.#assembly;
-    if (!pipeline.hasRoom) return false;
+    if (!pipeline.hasRoom) {
+      pipeline.wait();
+      return false;
+    }
     const spans = this.#ring.peek(MAX_COMMIT_BYTES);
     pipeline.take(spans);
     const bytes = spans.reduce((sum, span) => sum + span.to - span.from, 0);

@@ -29,6 +29,7 @@ export function pipelineStatus(assembly: PipelineAssembly): PipelineStatus {
       bytes: store.bytes,
       maxBytes: config.store.maxBytes,
       ledger: store.ledger(),
+      reasons: assembly.ledgerWatch.reasons(),
     },
     sinks: forwarders.map((forwarder) => sinkStatus(forwarder.status())),
     models: modelStatuses(assessor.models()),

@@ -51,6 +51,11 @@ export class RecordFeed {
     this.#walk(recordViews(buffer), 0, records.length, batchId, nowMs, false);
   }
 
+  /** True if something was taken that nobody has drained. */
+  get isPending(): boolean {
+    return this.#taken;
+  }
+
   /** What was taken since the last call, or null if nothing was. The journal bytes are valid until the next take. */
   drain(): TakenRecords | null {
     if (!this.#taken) return null;

@@ -18,8 +18,12 @@ export interface CommitUnit {
     readonly late: number;
     readonly duplicate: number;
     readonly evicted?: number;
+    /** Of the windowed and duplicate ones, those that are not in the journal. */
+    readonly volatile?: number;
   };
   readonly results: readonly WindowResult[];
+  /** Samples taken in that are not in this unit but may be in its results: the store refused them for now. */
+  readonly aheadSamples?: number;
   /** Journal batches below this id are no longer needed; not finite: nothing to trim. */
   readonly trimBelowBatch: number;
 }

@@ -6,7 +6,8 @@
  * the journal need not touch the ledger's page.
  */
 
-import type { Ledger, SampleLedger } from '../domain/ledger.ts';
+import type { Ledger, OverflowCounts, SampleLedger } from '../domain/ledger.ts';
+import { POINT_CLASSES, type PointClass } from '../domain/point.ts';
 import type { Cursor } from './id-ranges.ts';
 import type { TwinKey, TwinTable } from './twin-table.ts';
 
@@ -17,7 +18,10 @@ export interface SinkState {
   produced: number;
   delivered: number;
   deadLettered: number;
+  degraded: number;
   evicted: number;
+  /** The same by class; replaced as a whole, never changed. */
+  overflow: Readonly<Record<PointClass, OverflowCounts>>;
   quarantined: number;
   pendingPoints: number;
   pendingBytes: number;
@@ -25,12 +29,21 @@ export interface SinkState {
 
 /** Totals that stand in every journal batch. */
 export interface SampleTotals extends SampleLedger {
-  /** Of the accepted, those that are not in the journal (`durability: memory`). */
+  /** Of the accepted ones that came into a window, those that are not in the journal (`durability: memory`). */
   volatileAccepted: number;
+}
+
+/** Samples that a crash would take: accepted, not in the journal, their window not yet stored. */
+export function volatileOpen({ samples, volatileSettled }: LedgerState): number {
+  return samples.volatileAccepted - volatileSettled;
 }
 
 export interface LedgerState {
   samples: SampleTotals;
+  /** Of `samples.volatileAccepted`, those whose end is booked. Changes only with results: it need not be in a journal batch. */
+  volatileSettled: number;
+  /** Samples that stored windows may hold without being accepted yet: the store took results and refused records. */
+  aheadSamples: number;
   deadLetteredMessages: number;
   /** Dead letters that gave way to newer ones. */
   deadLettersDropped: number;
@@ -38,8 +51,17 @@ export interface LedgerState {
   nextBatchId: number;
   nextOutboxId: number;
   nextDeadLetterId: number;
+  /** Bytes in the outbox by class, taken by a sink or not; counted from the rows, never stored. */
+  heldBytes: Readonly<Record<PointClass, number>>;
   sinks: SinkState[];
 }
+
+/** A record with one value for every class. */
+export function perClass<T>(value: T): Record<PointClass, T> {
+  return Object.fromEntries(POINT_CLASSES.map((name) => [name, value])) as Record<PointClass, T>;
+}
+
+const NOTHING_GIVEN_UP: OverflowCounts = { degraded: 0, evicted: 0, fromMs: null, toMs: null };
 
 /** Nothing happened yet. */
 export function emptyLedger(): LedgerState {
@@ -48,11 +70,14 @@ export function emptyLedger(): LedgerState {
       ...{ accepted: 0, windowed: 0, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
       volatileAccepted: 0,
     },
+    volatileSettled: 0,
+    aheadSamples: 0,
     deadLetteredMessages: 0,
     deadLettersDropped: 0,
     nextBatchId: 1,
     nextOutboxId: 1,
     nextDeadLetterId: 1,
+    heldBytes: perClass(0),
     sinks: [],
   };
 }
@@ -65,7 +90,9 @@ export function newSink(name: string, floor: number): SinkState {
     produced: 0,
     delivered: 0,
     deadLettered: 0,
+    degraded: 0,
     evicted: 0,
+    overflow: perClass(NOTHING_GIVEN_UP),
     quarantined: 0,
     pendingPoints: 0,
     pendingBytes: 0,
@@ -85,21 +112,56 @@ export function expectedOpen(samples: SampleTotals): number {
 
 /** Points of a sink that should still be in the outbox. */
 export function expectedPending(sink: SinkState): number {
-  return sink.produced - sink.delivered - sink.deadLettered - sink.evicted - sink.quarantined;
+  const { produced, delivered, deadLettered, degraded, evicted, quarantined } = sink;
+  return produced - delivered - deadLettered - degraded - evicted - quarantined;
+}
+
+/** What was taken from a batch to make room. */
+export interface GivenUp {
+  readonly pointClass: PointClass;
+  readonly points: number;
+  readonly minTimeMs: number;
+  readonly maxTimeMs: number;
+}
+
+/** Books points of one class that a sink will not get. */
+export function bookGivenUp(sink: SinkState, how: 'degraded' | 'evicted', gone: GivenUp): void {
+  const { pointClass, points, minTimeMs, maxTimeMs } = gone;
+  const before = sink.overflow[pointClass];
+  sink[how] += points;
+  const after = {
+    ...before,
+    [how]: before[how] + points,
+    fromMs: Math.min(before.fromMs ?? minTimeMs, minTimeMs),
+    toMs: Math.max(before.toMs ?? maxTimeMs, maxTimeMs),
+  };
+  sink.overflow = { ...sink.overflow, [pointClass]: after };
+}
+
+/** Books bytes that came into the outbox or left it. */
+export function bookHeld(state: LedgerState, pointClass: PointClass, bytes: number): void {
+  state.heldBytes = { ...state.heldBytes, [pointClass]: state.heldBytes[pointClass] + bytes };
 }
 
 /** The rows of a ledger state: one for the totals and one per sink, all on one page. */
 export function writeLedger(table: TwinTable, state: LedgerState): void {
-  const { sinks, ...totals } = state;
+  const { sinks, heldBytes: _counted, ...totals } = state;
   table.write('totals', totals);
   for (const { pendingPoints: _points, pendingBytes: _bytes, ...sink } of sinks)
-    table.write(`sink/${sink.name}`, sink);
+    table.write(`sink/${sink.name}`, { ...sink, overflow: onlyGivenUp(sink.overflow) });
+}
+
+/** Classes that lost nothing take no room on the ledger's page, which every commit of results writes. */
+function onlyGivenUp(overflow: SinkState['overflow']): Partial<SinkState['overflow']> {
+  return Object.fromEntries(
+    Object.entries(overflow).filter(([, { degraded, evicted }]) => degraded + evicted > 0),
+  );
 }
 
 /** What the ledger table says. */
 export interface LedgerRead {
   /** Null where the totals are missing or damaged in both copies. */
-  readonly totals: Omit<LedgerState, 'sinks'> | null;
+  readonly totals: Omit<LedgerState, 'sinks' | 'heldBytes'> | null;
   readonly sinks: Map<string, SinkState>;
 }
 
@@ -108,10 +170,12 @@ export function ledgerFrom(values: ReadonlyMap<TwinKey, unknown>): LedgerRead {
   const sinks = new Map<string, SinkState>();
   let totals: LedgerRead['totals'] = null;
   for (const [name, value] of values) {
-    if (name === 'totals') totals = value as Omit<LedgerState, 'sinks'>;
+    if (name === 'totals') totals = value as LedgerRead['totals'];
     else {
       const sink = value as Omit<SinkState, 'pendingPoints' | 'pendingBytes'>;
-      sinks.set(sink.name, { ...sink, pendingPoints: 0, pendingBytes: 0 });
+      // A term that an older version did not know starts at nothing.
+      const { overflow, ...fresh } = newSink(sink.name, 0);
+      sinks.set(sink.name, { ...fresh, ...sink, overflow: { ...overflow, ...sink.overflow } });
     }
   }
   return { totals, sinks };
@@ -127,7 +191,9 @@ export function ledgerOf(state: LedgerState): Ledger {
       produced: sink.produced,
       delivered: sink.delivered,
       deadLettered: sink.deadLettered,
+      degraded: sink.degraded,
       evicted: sink.evicted,
+      overflow: sink.overflow,
       quarantined: sink.quarantined,
       pending: sink.pendingPoints,
     })),

@@ -7,6 +7,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Connection } from './database.ts';
 import type { Journal } from './journal.ts';
 import {
+  bookHeld,
   emptyLedger,
   expectedPending,
   type LedgerRead,
@@ -17,6 +18,7 @@ import {
   writeLedger,
 } from './ledger-book.ts';
 import type { Outbox } from './outbox.ts';
+import { rowBytes } from './outbox-codec.ts';
 import { largestId } from './salvage.ts';
 import type { TwinTable } from './twin-table.ts';
 
@@ -48,7 +50,9 @@ export function loadState(input: LoadInput): LoadedState {
   const read = ledgerFrom(values);
   const state = withTotals(input, read);
   const gone = adoptSinks(input, state, read, lost > 0 || input.salvaging);
-  const badHeads = input.outbox.count([...state.sinks, ...gone]);
+  const badHeads = input.outbox.count([...state.sinks, ...gone], (head) =>
+    bookHeld(state, head.pointClass, rowBytes(head)),
+  );
   const pendingDifference: Record<string, number> = {};
   input.db.transaction(() => {
     for (const id of badHeads) {
@@ -78,6 +82,9 @@ function withTotals({ db, journal }: LoadInput, read: LedgerRead): LedgerState {
   const state: LedgerState = { ...emptyLedger(), ...read.totals };
   const newest = journal.newestTotals(64);
   if (newest !== null && newest.id >= state.nextBatchId) state.samples = newest.totals;
+  // Written by a version that did not tell them apart.
+  if (read.totals !== null && read.totals.volatileSettled === undefined)
+    state.volatileSettled = state.samples.volatileAccepted;
   const taken = [...read.sinks.values()].flatMap(({ cursor }) => [
     cursor.floor,
     ...cursor.taken.map(([, to]) => to),

@@ -10,7 +10,7 @@
  * | 4      | u8   | format, 1                                         |
  * | 5      | u8   | class (index into POINT_CLASSES)                  |
  * | 6      | u8   | 1 = deflated                                      |
- * | 7      | u8   | reserved, 0                                       |
+ * | 7      | u8   | times the series in it were halved to make room   |
  * | 8      | u32  | points                                            |
  * | 12     | u32  | bytes of the body                                 |
  * | 16     | u32  | CRC-32C over the row id (f64) and the body        |
@@ -33,6 +33,8 @@ export const OUTBOX_ROW_OVERHEAD = HEAD_BYTES + 16;
 export interface OutboxHead {
   readonly pointClass: PointClass;
   readonly deflated: boolean;
+  /** 0 as produced; n: about one in 2^n windows of each series is left. */
+  readonly halvings: number;
   readonly points: number;
   readonly bodyBytes: number;
   readonly bodyCrc: number;
@@ -61,11 +63,12 @@ export function encodeRow(pointClass: PointClass, points: readonly Point[]): Enc
 }
 
 /** The head of the row under its id. */
-export function encodeHead(id: number, row: EncodedRow, createdMs: number): Buffer {
+export function encodeHead(id: number, row: EncodedRow, createdMs: number, halvings = 0): Buffer {
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt8(FORMAT, 4);
   head.writeUInt8(POINT_CLASSES.indexOf(row.pointClass), 5);
   head.writeUInt8(row.deflated ? 1 : 0, 6);
+  head.writeUInt8(halvings, 7);
   head.writeUInt32LE(row.points, 8);
   head.writeUInt32LE(row.body.length, 12);
   head.writeUInt32LE(crcInRow(id, row.body), 16);
@@ -85,6 +88,7 @@ export function decodeHead(id: number, head: unknown): OutboxHead | null {
   return {
     pointClass,
     deflated: head[6] === 1,
+    halvings: head[7]!,
     points: head.readUInt32LE(8),
     bodyBytes: head.readUInt32LE(12),
     bodyCrc: head.readUInt32LE(16),
@@ -92,6 +96,11 @@ export function decodeHead(id: number, head: unknown): OutboxHead | null {
     minTimeMs: head.readDoubleLE(32),
     maxTimeMs: head.readDoubleLE(40),
   };
+}
+
+/** What the row takes on disk, about. */
+export function rowBytes({ bodyBytes }: { readonly bodyBytes: number }): number {
+  return bodyBytes + OUTBOX_ROW_OVERHEAD;
 }
 
 /** Points of a row whose head is sound, or null where the body is not what was written. */

@@ -4,7 +4,7 @@ import type { OutboxBatch } from '../domain/outbox.ts';
 import type { Connection } from './database.ts';
 import { type Cursor, isTaken } from './id-ranges.ts';
 import type { SinkState } from './ledger-book.ts';
-import { decodeBody, decodeHead, OUTBOX_ROW_OVERHEAD, type OutboxHead } from './outbox-codec.ts';
+import { decodeBody, decodeHead, type OutboxHead, rowBytes } from './outbox-codec.ts';
 
 /** Beyond this many gaps in a cursor the live lane waits for the backlog lane, so that a cursor stays small. */
 const MAX_TAKEN_RANGES = 256;
@@ -37,7 +37,8 @@ export class OutboxView {
   readonly #next;
   readonly #previous;
   readonly #heads;
-  readonly #span;
+  readonly #first;
+  readonly #last;
 
   constructor(db: Connection) {
     // All of these walk the rowid; none stays open across calls.
@@ -49,7 +50,9 @@ export class OutboxView {
     this.#heads = db.prepare(
       `SELECT id, head, length(body) AS bodyBytes FROM outbox WHERE id >= ? ORDER BY id LIMIT ${HEADS_PER_READ}`,
     );
-    this.#span = db.prepare('SELECT coalesce(max(id) - min(id) + 1, 0) FROM outbox').pluck();
+    // Two looks at the ends of the tree; both in one statement would walk all of it.
+    this.#first = db.prepare('SELECT coalesce(min(id), 1) FROM outbox').pluck();
+    this.#last = db.prepare('SELECT coalesce(max(id), 0) FROM outbox').pluck();
   }
 
   /**
@@ -111,14 +114,23 @@ export class OutboxView {
     }
   }
 
-  /** Counts what each sink has not taken, from the rows. @returns ids whose head is damaged */
-  count(sinks: readonly SinkState[]): number[] {
+  /**
+   * Counts what each sink has not taken, from the rows.
+   *
+   * @param onRow sees every row whose head is sound
+   * @returns ids whose head is damaged
+   */
+  count(sinks: readonly SinkState[], onRow: (head: OutboxHead) => void = () => {}): number[] {
     for (const sink of sinks) [sink.pendingPoints, sink.pendingBytes] = [0, 0];
     const badHeads: number[] = [];
     for (const row of this.allHeads(Number.MIN_SAFE_INTEGER)) {
       const head = decodeHead(row.id, row.head);
-      if (head === null) badHeads.push(row.id);
-      else for (const sink of sinks) if (!isTaken(sink.cursor, row.id)) remember(sink, head);
+      if (head === null) {
+        badHeads.push(row.id);
+        continue;
+      }
+      onRow(head);
+      for (const sink of sinks) if (!isTaken(sink.cursor, row.id)) remember(sink, head);
     }
     return badHeads;
   }
@@ -134,18 +146,24 @@ export class OutboxView {
 
   /** How far apart the first and the last id are: no fewer than the rows. */
   idSpan(): number {
-    return this.#span.get() as number;
+    const { first, last } = this.idRange();
+    return last - first + 1;
+  }
+
+  /** The first and the last id; `last < first` where there is none. */
+  idRange(): { readonly first: number; readonly last: number } {
+    return { first: this.#first.get() as number, last: this.#last.get() as number };
   }
 }
 
 /** Adds a row to what the sink has before it. */
 export function remember(sink: SinkState, head: OutboxHead): void {
   sink.pendingPoints += head.points;
-  sink.pendingBytes += head.bodyBytes + OUTBOX_ROW_OVERHEAD;
+  sink.pendingBytes += rowBytes(head);
 }
 
 /** Takes a row out of what the sink has before it. */
 export function forget(sink: SinkState, head: OutboxHead): void {
   sink.pendingPoints -= head.points;
-  sink.pendingBytes -= head.bodyBytes + OUTBOX_ROW_OVERHEAD;
+  sink.pendingBytes -= rowBytes(head);
 }

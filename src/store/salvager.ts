@@ -12,7 +12,7 @@ import { isTaken } from './id-ranges.ts';
 import { emptyLedger, expectedPending, type LedgerState } from './ledger-book.ts';
 import { MachineTables } from './machine-tables.ts';
 import type { Outbox } from './outbox.ts';
-import { decodeHead, type OutboxHead } from './outbox-codec.ts';
+import { decodeHead, type OutboxHead, rowBytes } from './outbox-codec.ts';
 import { type OutboxRow, remember } from './outbox-view.ts';
 import { markSalvaged, unsalvagedFolder } from './quarantine.ts';
 import {
@@ -25,7 +25,7 @@ import {
   readableOutbox,
   readEssentials,
 } from './salvage.ts';
-import type { SpaceBudget } from './space-budget.ts';
+import { isReserved, type SpaceBudget } from './space-budget.ts';
 import { TwinTable } from './twin-table.ts';
 
 /** Where ids start if those of the damaged file can't be read: beyond any that were ever given. */
@@ -90,9 +90,11 @@ export class Salvager {
     const { id, head } = item.row;
     if (draft.sinks.every((sink) => isTaken(sink.cursor, id))) return;
     const about = decodeHead(id, head)!;
-    if (budget.missing(about.bodyBytes) > 0) {
+    const bytes = rowBytes(about);
+    const demand = { bytes, unreservedBytes: isReserved(about.pointClass) ? 0 : bytes };
+    if (budget.missing(demand, draft.heldBytes).bytes > 0) {
       this.refusedRows += 1;
-    } else if (outbox.restore(item.row)) {
+    } else if (outbox.restore(draft, item.row)) {
       adoptRow(draft, id, about);
       this.salvagedRows += 1;
     }
@@ -164,7 +166,7 @@ function bringJournal(db: Connection, source: Quarantined): void {
 }
 
 function bringLedger(table: TwinTable, source: Connection | null, { ledger }: Essentials): void {
-  const { sinks: _none, ...empty } = emptyLedger();
+  const { sinks: _none, heldBytes: _empty, ...empty } = emptyLedger();
   const totals = { ...empty, ...ledger.totals };
   const beyond = (name: 'outbox' | 'dead_letter', next: number): number => {
     const largest = largestId(source, name);

@@ -1,6 +1,7 @@
 /** How much is stored in, how much must go before more may come out. */
 
 import type { StoreConfig } from '../config/schema.ts';
+import type { PointClass } from '../domain/point.ts';
 import type { Connection } from './database.ts';
 import { freeBytes } from './disk-space.ts';
 import { PAGE_BYTES } from './schema.ts';
@@ -9,14 +10,31 @@ import { PAGE_BYTES } from './schema.ts';
 const OVERHEAD_BYTES = 131_072;
 /** Share of the budget the journal may take: what a crash would need is never given up, so it must not take all. */
 const JOURNAL_SHARE = 0.5;
-/** Share of the budget that alarms keep when everything else has gone. */
-const ALARM_SHARE = 0.1;
-/** Eviction frees this share at once, so that it is rare. */
-const EVICTION_SHARE = 0.02;
+/** Share of the budget that assessments and alarms keep, however much of anything else there is. */
+const RESERVE_SHARE = 0.1;
+/** Of that, for the newest dead letters. */
+const DEAD_LETTER_SHARE = 0.01;
+/** Making room frees this much more at once, so that it is rare; small enough not to hold back a commit. */
+const SLACK_SHARE = 0.02;
+const MAX_SLACK_BYTES = 131_072;
+
+/** What is to be stored. */
+export interface Demand {
+  readonly bytes: number;
+  /** Of these, what the reserve is not for: records, raw values, aggregates. */
+  readonly unreservedBytes: number;
+}
+
+/** True for what may use the reserve. */
+export function isReserved(pointClass: PointClass): boolean {
+  return pointClass === 'assessment' || pointClass === 'alarm';
+}
 
 /** The bounds of one database. */
 export class SpaceBudget {
-  readonly alarmReserveBytes: number;
+  /** For assessments and alarms alone. */
+  readonly reserveBytes: number;
+  readonly deadLetterReserveBytes: number;
   readonly maxJournalBytes: number;
   readonly maxBytes: number;
   readonly #minFreeBytes: number;
@@ -26,7 +44,8 @@ export class SpaceBudget {
 
   constructor(db: Connection, dataDir: string, config: StoreConfig) {
     this.maxBytes = config.maxBytes;
-    this.alarmReserveBytes = config.maxBytes * ALARM_SHARE;
+    this.reserveBytes = config.maxBytes * RESERVE_SHARE;
+    this.deadLetterReserveBytes = config.maxBytes * DEAD_LETTER_SHARE;
     this.maxJournalBytes = config.maxBytes * JOURNAL_SHARE;
     this.#minFreeBytes = config.minFreeBytes;
     this.#dataDir = dataDir;
@@ -46,10 +65,26 @@ export class SpaceBudget {
     return (this.#freePages.get() as number) * PAGE_BYTES;
   }
 
-  /** Bytes to evict so that `bytes` more fit into `maxBytes`; 0 if they do. Right also inside a transaction. */
-  missing(bytes: number): number {
-    const over = this.fileBytes - this.reusableBytes + bytes + OVERHEAD_BYTES - this.maxBytes;
-    return over <= 0 ? 0 : over + this.maxBytes * EVICTION_SHARE;
+  /**
+   * Bytes to free so that the demand fits; 0 if it does. Right also inside a transaction.
+   *
+   * @param held bytes in the outbox by class
+   * @returns `mayTakeReserve`: what is missing is missing in the reserve itself
+   */
+  missing(
+    demand: Demand,
+    held: Readonly<Record<PointClass, number>>,
+  ): { readonly bytes: number; readonly mayTakeReserve: boolean } {
+    const used = this.fileBytes - this.reusableBytes + OVERHEAD_BYTES;
+    const over = used + demand.bytes - this.maxBytes;
+    const inReserve = Math.min(held.assessment + held.alarm, this.reserveBytes);
+    const overUnreserved =
+      demand.unreservedBytes === 0
+        ? 0
+        : used - inReserve + demand.unreservedBytes - (this.maxBytes - this.reserveBytes);
+    const most = Math.max(over, overUnreserved);
+    const slack = Math.min(this.maxBytes * SLACK_SHARE, MAX_SLACK_BYTES);
+    return { bytes: most <= 0 ? 0 : most + slack, mayTakeReserve: overUnreserved <= 0 };
   }
 
   /** True where the disk is short and the file has no room of its own for `bytes`. */

@@ -1,15 +1,17 @@
 /** The store's counters in, metric samples out. */
 
+import { POINT_CLASSES } from '../domain/point.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { expectedOpen, type SinkState } from './ledger-book.ts';
 import type { Salvager } from './salvager.ts';
 import type { StoreWriter } from './store-writer.ts';
 
-const POINT_TERMS = ['produced', 'delivered', 'deadLettered', 'evicted', 'quarantined'] as const;
+const POINT_TERMS = ['produced', 'delivered', 'deadLettered', 'degraded', 'evicted', 'quarantined'] as const;
 const TERM_LABELS = {
   produced: 'produced',
   delivered: 'delivered',
   deadLettered: 'dead_lettered',
+  degraded: 'degraded',
   evicted: 'evicted',
   quarantined: 'quarantined',
 } as const;
@@ -49,8 +51,18 @@ function sinkMetrics(sink: SinkState): MetricSample[] {
       value: sink[term],
     }),
   );
+  const overflow = POINT_CLASSES.flatMap((pointClass) =>
+    (['degraded', 'evicted'] as const).map(
+      (action): MetricSample => ({
+        name: 'millwright_points_overflow_total',
+        labels: { sink: sink.name, class: pointClass, action },
+        value: sink.overflow[pointClass][action],
+      }),
+    ),
+  );
   return [
     ...terms,
+    ...overflow,
     { name: 'millwright_outbox_points', labels: { sink: sink.name }, value: sink.pendingPoints },
     { name: 'millwright_outbox_bytes', labels: { sink: sink.name }, value: sink.pendingBytes },
   ];

@@ -9,6 +9,7 @@ import type { StoreConfig } from '../config/schema.ts';
 import type { DeadLetter } from '../domain/dead-letter.ts';
 import type { Point, PointClass } from '../domain/point.ts';
 import type { WindowResult } from '../domain/window-result.ts';
+import type { GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { CommitUnit } from './commit-unit.ts';
 import type { Connection } from './database.ts';
@@ -19,8 +20,9 @@ import { draftOf, type LedgerState, writeLedger } from './ledger-book.ts';
 import { MachineTables } from './machine-tables.ts';
 import { Outbox } from './outbox.ts';
 import { type EncodedRow, encodeRow } from './outbox-codec.ts';
+import { Overflow } from './overflow.ts';
 import { leaveSuspectNote, removeSuspectNote } from './quarantine.ts';
-import { SpaceBudget } from './space-budget.ts';
+import { type Demand, isReserved, SpaceBudget } from './space-budget.ts';
 import { Transactions } from './transactions.ts';
 import { TwinTable } from './twin-table.ts';
 
@@ -59,9 +61,11 @@ export class StoreWriter {
   readonly outbox: Outbox;
   readonly deadLetters: DeadLetterTable;
   readonly machines: MachineTables;
+  readonly overflow: Overflow;
   /** True while rows with old ids may still come back: gaps in the cursors stay open. */
   isSalvaging = false;
-  evictedPoints = 0;
+  givenUpPoints = 0;
+  isJournalFull = false;
   readonly #options: WriterOptions;
   #state!: LedgerState;
   #journalBytes = 0;
@@ -85,6 +89,8 @@ export class StoreWriter {
     this.outbox = new Outbox(db);
     this.machines = new MachineTables(db);
     this.deadLetters = new DeadLetterTable(db);
+    const { outbox, deadLetters, budget } = this;
+    this.overflow = new Overflow({ outbox, deadLetters, budget });
   }
 
   /** Takes over the accounts as they were found at open. */
@@ -114,12 +120,12 @@ export class StoreWriter {
       return;
     }
     const points = this.#encode(unit.results);
-    const bytes = points.reduce((sum, row) => sum + row.body.length, unit.journal?.length ?? 0);
-    this.#admit(unit, bytes);
+    const demand = demandOf(unit, points);
+    this.#admit(unit, demand.bytes);
     const kind = hasRecords(unit) || unit.deadLetters.length > 0 ? 'adding' : 'freeing';
     const written = this.transactions.run(
       kind,
-      () => this.#write(unit, points, bytes),
+      () => this.#write(unit, points, demand),
       () => this.#rolledBack(),
     );
     this.#adopt(written);
@@ -127,12 +133,12 @@ export class StoreWriter {
   }
 
   /** A transaction of its own, for what does not come with a unit; saves everything that waits. */
-  writeApart(work: (draft: LedgerState) => void): void {
+  writeApart(work: (draft: LedgerState, written: Written) => void): void {
     const written = this.transactions.run(
       'freeing',
       () => {
         const apart = this.#begun(draftOf(this.#state));
-        work(apart.draft);
+        work(apart.draft, apart);
         this.#save(apart, []);
         return apart;
       },
@@ -192,8 +198,11 @@ export class StoreWriter {
   /** @throws GatewayError MW_STORE_WRITE where new data has no room; results alone pass, as they make some */
   #admit(unit: CommitUnit, bytes: number): void {
     if (!hasRecords(unit) && unit.deadLetters.length === 0) return;
-    const journalBytes = this.#journalBytes + (unit.journal?.length ?? 0);
-    if (journalBytes > this.budget.maxJournalBytes && unit.results.length === 0) {
+    const added = unit.journal?.length ?? 0;
+    if (this.#journalBytes + added > this.budget.maxJournalBytes) this.#trimApart(unit);
+    const journalBytes = this.#journalBytes + added;
+    this.isJournalFull = journalBytes > this.budget.maxJournalBytes;
+    if (this.isJournalFull && unit.results.length === 0) {
       throw this.transactions.refuse('the journal has used up its half of store.maxBytes', { journalBytes });
     }
     if (this.budget.isShortOfDisk(bytes)) {
@@ -211,8 +220,10 @@ export class StoreWriter {
     draft.samples.late += late;
     draft.samples.duplicate += duplicate;
     draft.samples.evicted += evicted;
-    draft.samples.volatileAccepted +=
-      unit.acceptedSamples - (unit.journal === null ? 0 : countSamples(unit.journal));
+    const journaled = unit.journal === null ? 0 : countSamples(unit.journal);
+    draft.samples.volatileAccepted += unit.acceptedSamples - journaled - late - evicted;
+    draft.volatileSettled += unit.settled.volatile ?? 0;
+    draft.aheadSamples = unit.aheadSamples ?? 0;
     draft.deadLetteredMessages += unit.deadLetters.length;
     return draft;
   }
@@ -221,10 +232,10 @@ export class StoreWriter {
     return { draft, journalBytes: this.#journalBytes, firstBatchId: this.#firstBatchId, saved: false };
   }
 
-  #write(unit: CommitUnit, points: readonly EncodedRow[], bytes: number): Written {
+  #write(unit: CommitUnit, points: readonly EncodedRow[], demand: Demand): Written {
     const written = this.#begun(this.#booked(unit));
     const { draft } = written;
-    this.#makeRoom(draft, bytes);
+    if (!this.overflow.makeRoom(draft, demand)) throw this.#noRoom(demand);
     if (hasRecords(unit)) {
       const body = encodeBatch(draft.nextBatchId, draft.samples, unit.journal!);
       this.journal.append(draft.nextBatchId, body);
@@ -235,8 +246,19 @@ export class StoreWriter {
     for (const result of unit.results) this.machines.writeResult(result);
     this.outbox.append(draft, points, this.#options.now());
     const trimmed = this.#trim(unit, written);
-    if (trimmed || touchesTables(unit) || this.isOverdue) this.#save(written, unit.deadLetters);
+    const caughtUp = this.#state.aheadSamples > 0;
+    if (trimmed || touchesTables(unit) || caughtUp || this.isOverdue) this.#save(written, unit.deadLetters);
     return written;
+  }
+
+  /** Batches that no window needs any more go before new ones are refused for want of room. */
+  #trimApart({ trimBelowBatch }: CommitUnit): void {
+    if (!Number.isFinite(trimBelowBatch) || trimBelowBatch <= this.#firstBatchId) return;
+    this.writeApart((draft, written) => {
+      const below = Math.min(trimBelowBatch, draft.nextBatchId);
+      written.journalBytes -= this.journal.trimBelow(below);
+      written.firstBatchId = below;
+    });
   }
 
   #trim(unit: CommitUnit, written: Written): boolean {
@@ -262,17 +284,12 @@ export class StoreWriter {
     written.saved = true;
   }
 
-  /** Evicts until `bytes` fit. @throws GatewayError MW_STORE_WRITE where nothing more may go */
-  #makeRoom(draft: LedgerState, bytes: number): void {
-    for (let missing = this.budget.missing(bytes); missing > 0; missing = this.budget.missing(bytes)) {
-      if (this.outbox.evictBytes(draft, missing, this.budget.alarmReserveBytes) === 0) {
-        throw this.transactions.refuse('store.maxBytes is used up by what must not be evicted', { bytes });
-      }
-    }
+  #noRoom({ bytes }: Demand): GatewayError {
+    return this.transactions.refuse('store.maxBytes is used up by what must not be evicted', { bytes });
   }
 
   #adopt(written: Written): void {
-    this.#reportEvicted(written.draft);
+    this.#reportGivenUp(written.draft);
     this.#state = written.draft;
     this.#journalBytes = written.journalBytes;
     this.#firstBatchId = written.firstBatchId;
@@ -285,18 +302,28 @@ export class StoreWriter {
     if (this.transactions.commits === TRUSTED_AFTER_COMMITS) removeSuspectNote(this.#options.dataDir);
   }
 
-  #reportEvicted(draft: LedgerState): void {
-    const evictedBefore = this.#state.sinks.reduce((sum, sink) => sum + sink.evicted, 0);
-    const evicted = draft.sinks.reduce((sum, sink) => sum + sink.evicted, 0) - evictedBefore;
-    if (evicted === 0) return;
-    this.evictedPoints += evicted;
-    this.#options.logger.warn({ points: evicted, total: this.evictedPoints }, 'evicted the oldest points');
+  #reportGivenUp(draft: LedgerState): void {
+    const sum = (state: LedgerState, how: 'degraded' | 'evicted') =>
+      state.sinks.reduce((total, sink) => total + sink[how], 0);
+    const degraded = sum(draft, 'degraded') - sum(this.#state, 'degraded');
+    const evicted = sum(draft, 'evicted') - sum(this.#state, 'evicted');
+    if (degraded + evicted === 0) return;
+    this.givenUpPoints += degraded + evicted;
+    const counts = { degraded, evicted, total: this.givenUpPoints };
+    this.#options.logger.warn(counts, 'gave up points of the backlog, for want of room or for their age');
   }
 
   #rolledBack(): void {
-    this.outbox.rolledBack();
+    this.overflow.forget();
     this.deadLetters.recount();
   }
+}
+
+function demandOf(unit: CommitUnit, rows: readonly EncodedRow[]): Demand {
+  const bytesOf = (some: readonly EncodedRow[]) => some.reduce((sum, { body }) => sum + body.length, 0);
+  const reserved = bytesOf(rows.filter(({ pointClass }) => isReserved(pointClass)));
+  const unreservedBytes = bytesOf(rows) - reserved + (unit.journal?.length ?? 0);
+  return { bytes: reserved + unreservedBytes, unreservedBytes };
 }
 
 function hasRecords(unit: CommitUnit): boolean {

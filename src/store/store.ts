@@ -26,6 +26,7 @@ import { outboxRowsPerRecount } from './outbox.ts';
 import { encodePoints } from './points-codec.ts';
 import { removeSuspectNote } from './quarantine.ts';
 import { ReadOnlyStore } from './read-only-store.ts';
+import { bookRecovered } from './recovered-samples.ts';
 import { Salvager } from './salvager.ts';
 import { SoundRows, type StoreRecovery } from './sound-rows.ts';
 import { storeMetrics } from './store-metrics.ts';
@@ -137,6 +138,16 @@ export class Store implements MetricSource, OutboxReader {
     return this.#writer.budget.fileBytes - this.#writer.budget.reusableBytes;
   }
 
+  /** True while rows of a damaged file are still coming back: the accounts know of points that are not there. */
+  get isSalvaging(): boolean {
+    return this.#salvager !== null;
+  }
+
+  /** True while records are refused because those of open windows have used up their share. */
+  get isJournalFull(): boolean {
+    return this.#writer.isJournalFull;
+  }
+
   /** The id the journal batch of the next commit will have. */
   nextBatchId(): number {
     return this.#writer.state.nextBatchId;
@@ -173,37 +184,20 @@ export class Store implements MetricSource, OutboxReader {
   }
 
   /**
-   * To be called once after the journal was replayed: books samples that were accepted and can't come back, so that
-   * the account balances: those of damaged batches as quarantined, those of `durability: memory` as evicted; and
-   * samples whose window was stored before they were, as accepted.
+   * To be called once after the journal was replayed; see `bookRecovered`.
    *
    * @param openSamples samples in open windows now
    * @returns what stays unexplained, 0 if nothing
    */
   bookRecovered(openSamples: number): number {
-    const missing = expectedOpen(this.#writer.state.samples) - openSamples;
-    if (missing === 0) return 0;
-    if (missing < 0) {
-      // While the disk is full results may go ahead of records that closed their window; those are in it for good.
-      this.#writer.writeApart(({ samples }) => {
-        samples.accepted -= missing;
-      });
-      this.#options.logger.warn({ samples: -missing }, 'samples of stored windows had not been counted');
-      return 0;
+    const { recovery } = this;
+    const isDamaged = recovery.lostBatches + recovery.lostRows > 0 || recovery.quarantined !== null;
+    const booked = bookRecovered(this.#writer.state, openSamples, isDamaged);
+    if (!booked.isNothing) {
+      this.#writer.writeApart((draft) => booked.apply(draft));
+      this.#options.logger.warn(booked.counts, 'samples accepted before the restart did not come back');
     }
-    const isDamage = this.recovery.lostBatches > 0 || this.recovery.quarantined !== null;
-    const explained = isDamage ? missing : Math.min(missing, this.#writer.state.samples.volatileAccepted);
-    this.#writer.writeApart(({ samples }) => {
-      if (isDamage) samples.quarantined += explained;
-      else samples.evicted += explained;
-    });
-    const booked = {
-      samples: explained,
-      as: isDamage ? 'quarantined' : 'evicted',
-      unexplained: missing - explained,
-    };
-    this.#options.logger.warn(booked, 'samples accepted before the restart are gone');
-    return missing - explained;
+    return booked.counts.unexplained;
   }
 
   /** See `OutboxReader`. Damaged batches are set aside and counted on the way. */
@@ -213,7 +207,10 @@ export class Store implements MetricSource, OutboxReader {
       const { batches, bad } = transactions.read(() =>
         outbox.read(this.#sink(sink), maxPoints, lane, afterId),
       );
-      if (bad.length === 0) return batches;
+      if (bad.length === 0) {
+        for (const { id } of batches) outbox.handedOut(id);
+        return batches;
+      }
       this.#sound.setBatchesAside(bad);
     }
   }

@@ -77,8 +77,24 @@ export const METRICS = {
     help: '1 while rows of a damaged file are being brought back',
   },
   millwright_samples_total: { type: 'counter', help: 'Account of samples, by term' },
+  millwright_ledger_checks_total: {
+    type: 'counter',
+    help: 'Times the accounts were compared with what is there',
+  },
+  millwright_ledger_difference: {
+    type: 'gauge',
+    help: 'What an account expects minus what is there, at the last comparison; anything but 0 is a defect',
+  },
+  millwright_ledger_booked_at_start: {
+    type: 'gauge',
+    help: 'Points per sink the account and the outbox disagreed about when the store was opened',
+  },
   millwright_samples_open: { type: 'gauge', help: 'Samples accepted and not yet settled' },
   millwright_points_total: { type: 'counter', help: 'Account of points, by sink and term' },
+  millwright_points_overflow_total: {
+    type: 'counter',
+    help: 'Points given up for want of room or for their age, by sink, class and action (degraded: thinned out)',
+  },
   millwright_outbox_points: { type: 'gauge', help: 'Points a sink has not taken yet' },
   millwright_outbox_bytes: { type: 'gauge', help: 'Bytes of batches a sink has not taken yet' },
   millwright_dead_letters_total: { type: 'counter', help: 'Messages kept because they could not be used' },

@@ -28,8 +28,8 @@ export interface ClosedWindow {
   readonly window: Window;
   /** Persisted with the result: windows of this machine up to here need no sample again. */
   readonly closedUntilMs: number;
-  /** Samples whose last window this is, and exact repeats among them. */
-  readonly settled: { readonly samples: number; readonly duplicates: number };
+  /** Samples whose last window this is, exact repeats among them, and how many of both are not in the journal. */
+  readonly settled: { readonly samples: number; readonly duplicates: number; readonly volatile: number };
   /** Carried state as of this window, for a restart. */
   readonly state: Uint8Array;
 }
@@ -65,7 +65,7 @@ export class MachineWindows {
   #holder: MachineChannel | null = null;
   #lastBucket = Number.NaN;
   #replaying = false;
-  #settled = { samples: 0, duplicates: 0 };
+  #settled = { samples: 0, duplicates: 0, volatile: 0 };
   readonly #out: ClosedWindow[];
 
   /** @param out closed windows are appended here, in order of their start */
@@ -210,6 +210,11 @@ export class MachineWindows {
     return this.#channels.reduce((sum, c) => sum + (c.scalar?.size ?? 0) + (c.waveform?.size ?? 0), 0);
   }
 
+  /** Samples no longer needed that no window has taken along yet. */
+  get settledSamples(): number {
+    return this.#settled.samples + this.#settled.duplicates;
+  }
+
   /** @param buffered samples of the channel in the buffer if this is accepted */
   #admit(timeMs: number, buffered: number): AcceptedCode {
     const end = this.spec.endOf(this.spec.bucketOf(timeMs));
@@ -346,14 +351,16 @@ export class MachineWindows {
       settled: this.#settled,
       state: encodeHeld(this.#heldNow(), this.#emittedUntil(Math.max(this.#closedUntilMs, endMs))),
     });
-    this.#settled = { samples: 0, duplicates: 0 };
+    this.#settled = { samples: 0, duplicates: 0, volatile: 0 };
   }
 
   #drop(endMs: number): void {
     const beforeMs = this.spec.settledBefore(endMs);
     for (const channel of this.#channels) {
+      const before = this.settledSamples;
       channel.scalar?.drop(beforeMs, this.#settled);
       channel.waveform?.drop(beforeMs, this.#settled);
+      if (channel.config.durability === 'memory') this.#settled.volatile += this.settledSamples - before;
     }
   }
 

@@ -198,6 +198,14 @@ export class Windower {
     return open;
   }
 
+  /** Samples taken in whose window nobody has taken out: `openSamples`, and those settled by windows still here. */
+  unsettledSamples(): number {
+    let samples = this.openSamples();
+    for (const machine of this.#machines.values()) samples += machine.settledSamples;
+    for (let i = this.#taken; i < this.#closed.length; i += 1) samples += settledBy(this.#closed[i]!);
+    return samples;
+  }
+
   /** Memory of the samples in open windows. */
   openBytes(): number {
     let open = 0;
@@ -216,6 +224,11 @@ export class Windower {
     else if (code !== Accepted.SETTLED_BEFORE) this.#refused.overLimit += samples;
     return code;
   }
+}
+
+/** Samples whose account ends with this window. */
+export function settledBy({ settled }: ClosedWindow): number {
+  return settled.samples + settled.duplicates;
 }
 
 /** Bytes of a closed window's samples, and what its objects cost at least. */

@@ -155,6 +155,7 @@ export function plantStatus(atMs: number, overrides: Partial<GatewayStatus> = {}
       status: 'ok',
       bytes: 48_300_000,
       maxBytes: 1_073_741_824,
+      reasons: [],
       ledger: {
         samples: { accepted: 100, open: 10, windowed: 90, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
         points: [],

@@ -249,6 +249,35 @@ describe('after a start', () => {
     again.close();
   });
 
+  it('samples of windows that went ahead of a refused batch are booked as accepted, as many as are known to', () => {
+    const store = folder.open();
+    const settled = { windowed: 40, late: 0, duplicate: 0 };
+    store.commit(unit({ results: [result([point(1)])], settled, aheadSamples: 30, trimBelowBatch: 3 }));
+    store.close();
+    const again = folder.open();
+    // 100 were journaled, 20 of them are trimmed: 20 of the 40 were of the refused batch.
+    expect(again.bookRecovered(80)).toBe(0);
+    expect(again.ledger().samples).toMatchObject({ accepted: 120, windowed: 40, open: 80 });
+    again.close();
+  });
+
+  it('more samples than were ever accepted stay a difference', () => {
+    const store = folder.open();
+    expect(store.bookRecovered(104)).toBe(-4);
+    expect(store.checkLedger(104)).toMatchObject({ balanced: false, difference: { samples: -4 } });
+    store.close();
+  });
+
+  it('more samples missing than were in memory stay a difference', () => {
+    const store = folder.open();
+    store.commit(samples(10, 100, { acceptedSamples: 25 }));
+    store.close();
+    const again = folder.open();
+    expect(again.bookRecovered(107)).toBe(3);
+    expect(again.ledger().samples).toMatchObject({ evicted: 15, open: 110 });
+    again.close();
+  });
+
   it('samples that nothing explains stay a difference', () => {
     const store = folder.open();
     expect(store.bookRecovered(95)).toBe(5);

@@ -302,7 +302,7 @@ describe('samples of equal time', () => {
       line.addAll(samples);
       line.windower.flush();
       const [closed] = line.taken();
-      expect(closed!.settled).toEqual({ samples: values.length, duplicates });
+      expect(closed!.settled).toMatchObject({ samples: values.length, duplicates });
       return closed!.window;
     });
     expect(brief(windows[0]!)[2]).toEqual({ a: values });
@@ -472,7 +472,7 @@ describe('waveform blocks', () => {
     line.addAll([w(0, [1, 2]), w(0, [1, 2]), w(20, [3])]);
     expect(line.windower.openSamples()).toBe(5);
     line.windower.flush();
-    expect(line.taken()[0]!.settled).toEqual({ samples: 3, duplicates: 2 });
+    expect(line.taken()[0]!.settled).toMatchObject({ samples: 3, duplicates: 2 });
   });
 });
 
