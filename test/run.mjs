@@ -51,6 +51,11 @@ const NEEDS = [
   ],
   ['strace', onPath('strace'), 'the test that counts flushes (apt-get install strace)'],
   [
+    'loop disks',
+    process.getuid?.() === 0 && onPath('losetup') !== null ? onPath('mkfs.ext4') : null,
+    'power cuts, read-only media and wear (run as root; apt-get install e2fsprogs)',
+  ],
+  [
     'chromium',
     onPath('chromium') ?? onPath('chromium-browser'),
     'tests of the page in a browser (apt-get install chromium)',

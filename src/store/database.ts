@@ -3,6 +3,7 @@
  * With `salvage.ts` the only files that know better-sqlite3's constructor.
  */
 
+import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { describeError, GatewayError } from '../errors.ts';
 import { APPLICATION_ID, MIGRATIONS, PAGE_BYTES, SCHEMA_VERSION, TABLES } from './schema.ts';
@@ -54,7 +55,12 @@ export class CorruptDatabase extends Error {}
 /** A database, but of another program. */
 export class ForeignDatabase extends CorruptDatabase {}
 
-/** Looks at the tables without changing a byte. @throws ForeignDatabase where there are some and none is ours */
+/**
+ * Looks at the tables without changing a byte.
+ *
+ * @throws ForeignDatabase where there are some and none is ours, or where a transaction of a journal mode that is not
+ * ours would have to be rolled back first
+ */
 export function refuseForeign(path: string): void {
   const db = openReader(path);
   try {
@@ -62,6 +68,9 @@ export function refuseForeign(path: string): void {
     if (names.length > 0 && !names.some((name) => name in TABLES)) {
       throw new ForeignDatabase('the database belongs to another program');
     }
+  } catch (error) {
+    if (sqliteCode(error) !== 'SQLITE_READONLY_ROLLBACK') throw error;
+    throw new ForeignDatabase('the database was left inside a transaction of another journal mode');
   } finally {
     db.close();
   }
@@ -171,9 +180,25 @@ export function checkPages(db: Connection): void {
   if (verdict !== 'ok') throw new CorruptDatabase(String(verdict));
 }
 
-/** Makes an empty database of the current version at `path`. */
+/**
+ * Makes an empty database of the current version at `path`, whole in that one file. What an interrupted attempt left
+ * there goes first.
+ *
+ * @throws SqliteError
+ */
 export function createEmpty(path: string): void {
+  removeDatabase(path);
   const db = openWriter(path);
-  migrate(db, 0);
-  db.close();
+  try {
+    migrate(db, 0);
+    // Closing would do it, too, but keep its errors to itself.
+    db.pragma('wal_checkpoint(TRUNCATE)');
+  } finally {
+    db.close();
+  }
+}
+
+/** Removes a database with everything SQLite puts beside it. */
+export function removeDatabase(path: string): void {
+  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(path + suffix, { force: true });
 }

@@ -12,6 +12,7 @@ import {
   CorruptDatabase,
   checkPages,
   checkTables,
+  createEmpty,
   ForeignDatabase,
   faultOf,
   lockDirectory,
@@ -100,8 +101,9 @@ function isDamage(error: unknown): boolean {
 function openChecked(dataDir: string): { db: Connection; migratedFrom: number | null } {
   const path = join(dataDir, DATABASE_FILE);
   const note = readSuspectNote(dataDir);
-  const isSmall = !existsSync(path) || statSync(path).size <= CHECK_ALWAYS_BELOW_BYTES;
-  if (existsSync(path) && !hasOurHeader(path)) refuseForeign(path);
+  if (!existsSync(path)) createWhole(path);
+  const isSmall = statSync(path).size <= CHECK_ALWAYS_BELOW_BYTES;
+  if (!hasOurHeader(path)) refuseForeign(path);
   let db = openWriter(path);
   try {
     const version = schemaVersion(db);
@@ -129,6 +131,17 @@ function openChecked(dataDir: string): { db: Connection; migratedFrom: number | 
     db.close();
     throw error;
   }
+}
+
+/**
+ * Makes the first database: under its name it is absent or whole, never half made. Its tables come to be in a rollback
+ * journal, which a power cut would leave behind for whoever opens the file next.
+ */
+function createWhole(path: string): void {
+  const partial = `${path}.partial`;
+  createEmpty(partial);
+  renameSync(partial, path);
+  syncDirectory(dirname(path));
 }
 
 /** Copies a database file that no connection holds, durably: the copy is whole under its name or absent. */

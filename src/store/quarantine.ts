@@ -19,7 +19,7 @@ import { makeDirectory } from './make-directory.ts';
 import { APPLICATION_ID } from './schema.ts';
 
 export const DATABASE_FILE = 'millwright.db';
-const COMPANIONS = [DATABASE_FILE, `${DATABASE_FILE}-wal`, `${DATABASE_FILE}-shm`];
+const COMPANIONS = ['', '-journal', '-wal', '-shm'].map((suffix) => DATABASE_FILE + suffix);
 /** Older ones go when a new one comes. */
 const KEPT_FOLDERS = 4;
 const HEADER = Buffer.from('SQLite format 3\0', 'latin1');

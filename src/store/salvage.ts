@@ -7,14 +7,13 @@ import {
   openSync,
   readFileSync,
   readSync,
-  rmSync,
   statSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import type { ChannelRef } from '../domain/machine.ts';
-import { type Connection, checkTables, createEmpty, openReader } from './database.ts';
+import { type Connection, checkTables, createEmpty, openReader, removeDatabase } from './database.ts';
 import { decodeDeadLetterRow, type StoredDeadLetter } from './dead-letters.ts';
 import { decodeBatch } from './journal.ts';
 import { type LedgerRead, ledgerFrom } from './ledger-book.ts';
@@ -83,7 +82,7 @@ function emptySchemaPages(path: string): Map<number, Buffer> {
     .all() as number[];
   template.close();
   const content = readFileSync(path);
-  for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+  removeDatabase(path);
   return new Map(
     numbers.map((n) => [n, Buffer.from(content.subarray((n - 1) * PAGE_BYTES, n * PAGE_BYTES))]),
   );
@@ -96,7 +95,9 @@ function replacePage(folder: string, path: string, pageNumber: number, page: Buf
     const original = Buffer.alloc(PAGE_BYTES);
     readSync(file, original, 0, PAGE_BYTES, at);
     const keptAs = join(folder, `page-${pageNumber}.original`);
-    if (!existsSync(keptAs)) writeFileSync(keptAs, original, { mode: 0o600 });
+    // On the disk before the page goes; a shorter one was cut off on its way.
+    const isKept = existsSync(keptAs) && statSync(keptAs).size === PAGE_BYTES;
+    if (!isKept) writeFileSync(keptAs, original, { mode: 0o600, flush: true });
     writeSync(file, page, 0, PAGE_BYTES, at);
     fsyncSync(file);
   } finally {
