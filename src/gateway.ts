@@ -4,6 +4,7 @@
  */
 
 import type { Config } from './config/schema.ts';
+import { CLOCK_BYTES } from './domain/record.ts';
 import { describeError, type GatewayError } from './errors.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import type { GatewayHealth, GatewayStatus } from './http/status.ts';
@@ -14,6 +15,8 @@ import {
   type IngestSource,
 } from './ingest/source.ts';
 import { TopicRouter } from './ingest/topic-router.ts';
+import { ClockKeeper } from './runtime/clock/clock-keeper.ts';
+import { createSharedClock } from './runtime/clock/shared-clock.ts';
 import { PipelineHost } from './runtime/pipeline-host.ts';
 import { ReadCoalescer } from './runtime/read-coalescer.ts';
 import { createRing, RingWriter } from './runtime/record-ring.ts';
@@ -57,7 +60,7 @@ class RunningGateway implements Gateway {
   readonly done: Promise<void>;
   readonly #config: Config;
   readonly #logger: Logger;
-  readonly #startedMs = Date.now();
+  readonly #clock: ClockKeeper;
   readonly #pipeline: PipelineHost;
   readonly #sink: RingWriter;
   readonly #coalescer: ReadCoalescer;
@@ -80,8 +83,21 @@ class RunningGateway implements Gateway {
     const ring = createRing(config.ingest.ringBytes);
     this.#sink = new RingWriter(ring);
     this.#coalescer = new ReadCoalescer(this.#sink.commits, config.store.commitWindowMs);
+    const clock = createSharedClock();
+    this.#clock = new ClockKeeper({
+      config: config.clock,
+      shared: clock,
+      logger,
+      writeMark: (mark) => {
+        if (!this.#sink.hasRoom(CLOCK_BYTES)) return false;
+        this.#sink.clock(mark);
+        return true;
+      },
+      held: () => this.#pipeline.status?.held ?? { samples: 0, bytes: 0 },
+      onMoved: (byMs) => this.#pipeline.clockMoved(byMs),
+    });
     this.#pipeline = new PipelineHost({
-      input: { config, ring, logLevel: config.log.level },
+      input: { config, ring, clock, logLevel: config.log.level },
       onCommitted: (position) => {
         this.#source?.onCommitted(position);
         this.#coalescer.committed();
@@ -99,13 +115,15 @@ class RunningGateway implements Gateway {
   }
 
   async start(): Promise<void> {
-    const channels = await this.#pipeline.ready();
+    const { channels, lastKnownMs } = await this.#pipeline.ready();
+    this.#clock.start(lastKnownMs);
     await this.#startHttp();
     const { ingest, machineClasses } = this.#config;
     const context: IngestContext = {
       sink: this.#sink,
       router: new TopicRouter(machineClasses, channels, { maxChannels: ingest.limits.maxChannels }),
-      now: Date.now,
+      now: this.#clock.now,
+      clock: this.#clock.clock,
       logger: this.#logger,
       requestCommit: () => {
         if (!this.#config.store.adaptiveCommit) return;
@@ -126,18 +144,20 @@ class RunningGateway implements Gateway {
 
   status(): GatewayStatus {
     const pipeline = this.#pipeline.status;
-    const nowMs = Date.now();
+    const nowMs = this.#clock.now();
+    const { uptimeMs } = this.#clock;
     const { ready, reasons } = this.#health();
     return {
       gateway: this.#config.gateway.id,
       version: VERSION,
       atMs: nowMs,
-      startedMs: this.#startedMs,
-      uptimeS: Math.round((nowMs - this.#startedMs) / 1000),
+      startedMs: Math.round(nowMs - uptimeMs),
+      uptimeS: Math.round(uptimeMs / 1000),
       ready,
       reasons,
       machines: this.#pipeline.machines,
       ingest: this.#ingestStatus(),
+      clock: this.#clock.status(this.#source?.skewedClocks() ?? []),
       store: pipeline?.store ?? EMPTY_STORE,
       sinks: pipeline?.sinks ?? [],
       models: pipeline?.models ?? [],
@@ -164,11 +184,12 @@ class RunningGateway implements Gateway {
 
   #startTimers(): void {
     const report = setInterval(
-      () =>
+      () => {
         this.#pipeline.reportIngest({
           connections: this.#source?.connections ?? 0,
           ackLatencyP99Ms: this.#source?.ackLatencyP99Ms ?? Number.NaN,
-        }),
+        });
+      },
       Math.min(this.#config.statusIntervalMs, 5_000),
     );
     this.#timers = [report];
@@ -206,6 +227,7 @@ class RunningGateway implements Gateway {
     const reasons = stuck.map((part) => `no progress: ${part}`);
     if (this.#source === null) reasons.push('starting');
     else if (!this.#source.health.ok) reasons.push(`ingest: ${this.#source.health.reason}`);
+    if (this.#clock.trouble !== '') reasons.push(this.#clock.trouble);
     const status = this.#pipeline.status;
     if (status && status.store.status !== 'ok') reasons.push(`store: ${status.store.status}`);
     reasons.push(...(status?.store.reasons ?? []));
@@ -222,6 +244,7 @@ class RunningGateway implements Gateway {
     return [
       ...(this.#source?.metrics() ?? []),
       ...(this.#http?.metrics() ?? []),
+      ...this.#clock.metrics(),
       ...this.#pipeline.metrics,
       ...this.#process.metrics(),
     ];
@@ -243,6 +266,7 @@ class RunningGateway implements Gateway {
   async #stopInOrder(): Promise<void> {
     sdNotify('STOPPING=1');
     for (const timer of this.#timers) clearInterval(timer);
+    this.#clock.stop();
     await this.#source?.stop();
     await this.#pipeline.stop();
     await this.#http?.stop();

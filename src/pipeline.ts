@@ -75,7 +75,7 @@ export class Pipeline {
   /** Rebuilds the open windows after a start, from what the store kept. */
   recover(): void {
     const { store, windower, assessor, health } = this.#parts;
-    for (const ref of store.channels()) windower.register(ref);
+    for (const ref of store.channels()) this.#feed.register(ref);
     const windowStates = new Map<string, Uint8Array>();
     for (const { machine, key, value } of store.machineStates()) {
       if (key === 'window') windowStates.set(machine, value);
@@ -89,7 +89,7 @@ export class Pipeline {
     const now = this.#parts.monotonicMs();
     windower.beginReplay();
     for (const batch of store.journalBatches()) this.#feed.replay(batch.records, batch.id, now);
-    store.bookRecovered(windower.openSamples());
+    store.bookRecovered(windower.openSamples() + this.#feed.held.samples);
     windower.endReplay(now);
   }
 
@@ -99,6 +99,17 @@ export class Pipeline {
    */
   get hasRoom(): boolean {
     return this.#unit === null && this.#parts.windower.waitingBytes() < MAX_WAITING_WINDOW_BYTES;
+  }
+
+  /** Smallest journal batch that is still needed; Infinity if none is. */
+  oldestBatchNeeded(): number {
+    return Math.min(this.#parts.windower.oldestBatchNeeded(), this.#feed.held.oldestBatch);
+  }
+
+  /** Records that wait for the gateway's clock to be set. */
+  get held(): { readonly samples: number; readonly bytes: number } {
+    const { samples, bytes } = this.#feed.held;
+    return { samples, bytes };
   }
 
   /** 1. ingest → window: takes the records of one commit. Call only while `hasRoom`. */
@@ -191,7 +202,8 @@ export class Pipeline {
   get unsettledSamples(): number | null {
     if (this.#unit !== null || this.#feed.isPending) return null;
     const { windowed, duplicate } = this.#settled;
-    return this.#parts.windower.unsettledSamples() + this.#computingSamples + windowed + duplicate;
+    const waiting = this.#parts.windower.unsettledSamples() + this.#feed.held.samples;
+    return waiting + this.#computingSamples + windowed + duplicate;
   }
 
   /** Results not yet in the store. */

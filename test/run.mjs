@@ -41,6 +41,13 @@ function dataDir() {
   return existsSync(join(dir, 'cmapss')) ? dir : null;
 }
 
+function libfaketime() {
+  const roots = existsSync('/usr/lib') ? readdirSync('/usr/lib').map((name) => join('/usr/lib', name)) : [];
+  return (
+    roots.map((root) => join(root, 'faketime/libfaketimeMT.so.1')).find((path) => existsSync(path)) ?? null
+  );
+}
+
 const NEEDS = [
   ['mosquitto', onPath('mosquitto'), 'tests against an external broker (apt-get install mosquitto)'],
   ['influxd', influxd(), 'tests against InfluxDB 2 (set MILLWRIGHT_INFLUXD)'],
@@ -50,6 +57,7 @@ const NEEDS = [
     'tests against VictoriaMetrics (apt-get install victoria-metrics)',
   ],
   ['strace', onPath('strace'), 'the test that counts flushes (apt-get install strace)'],
+  ['libfaketime', libfaketime(), 'tests with a stepping system clock (apt-get install faketime)'],
   [
     'loop disks',
     process.getuid?.() === 0 && onPath('losetup') !== null ? onPath('mkfs.ext4') : null,

@@ -105,6 +105,12 @@ const clockGuardSchema = z.strictObject({
     86400000,
     'a sample older than this goes to the dead letters; 0 accepts any age',
   ),
+  warnOffsetMs: ms(
+    100,
+    86400000,
+    2000,
+    'a machine whose clock is off by more (median of arrival minus event time) is reported',
+  ),
 });
 
 /** Section `ingest`: where messages come from and how much of them is taken. */

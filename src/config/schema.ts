@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod';
+import { clockSchema } from './schema-clock.ts';
 import { type deliverySchema, inferenceSchema, sinkSchema, storeSchema } from './schema-delivery.ts';
 import { ingestSchema } from './schema-ingest.ts';
 import { machineClassSchema } from './schema-machine-class.ts';
@@ -33,6 +34,7 @@ export const configSchema = z.strictObject({
     .default('models')
     .describe('relative to the working directory, then to the installation'),
   ingest: ingestSchema.prefault({}),
+  clock: clockSchema.prefault({}),
   machineClasses: z
     .record(identifier, machineClassSchema)
     .describe('one entry may stand for hundreds of machines'),
@@ -65,6 +67,7 @@ export type InfluxSinkConfig = Extract<SinkConfig, { type: 'influxdb2' }>;
 export type LineProtocolSinkConfig = Extract<SinkConfig, { type: 'line-protocol' }>;
 export type DeliveryConfig = z.output<typeof deliverySchema>;
 export type StoreConfig = Config['store'];
+export type ClockConfig = Config['clock'];
 export type IngestConfig = Config['ingest'];
 export type IngestLimits = Config['ingest']['limits'];
 export type InferenceConfig = Config['inference'];

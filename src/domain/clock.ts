@@ -1,8 +1,10 @@
 /** Time as an argument, for whatever waits or measures: the process gives the system's, a simulation its own. */
 
 export interface Clock {
-  /** Wall clock, ms since the epoch; may step either way. */
+  /** Time of day, ms since the epoch. Of the machine itself it may step either way, of the gateway it does not. */
   now(): number;
+  /** False while the time of day is not known. Left out: it always is. */
+  isSet?(): boolean;
   /** ms since some moment, for durations; never steps. */
   monotonicMs(): number;
   /** Calls back once, `delayMs` from now or a little later. @returns what prevents it */

@@ -1,8 +1,9 @@
 /** Encoding and reading of records in a byte buffer. Layout: `record.ts`. Platforms are little-endian (arm64, x64). */
 
 import type { DeadLetter, DeadLetterReason } from './dead-letter.ts';
+import type { ClockMark } from './gateway-clock.ts';
 import type { ChannelRef } from './machine.ts';
-import { alignRecord, RecordKind, SCALAR_BYTES, WAVEFORM_HEADER_BYTES } from './record.ts';
+import { alignRecord, CLOCK_BYTES, RecordKind, SCALAR_BYTES, WAVEFORM_HEADER_BYTES } from './record.ts';
 
 /** Typed views over one 8-byte aligned buffer; made once per buffer, so that reading a field costs no allocation. */
 export interface RecordViews {
@@ -159,6 +160,30 @@ export function decodeDeadLetter(u8: Uint8Array, at: number): DeadLetter {
     source: text(u8, at + detailEnd, at + sourceEnd),
     payload: u8.slice(at + sourceEnd, at + payloadEnd),
     receivedMs: view.getFloat64(16, true),
+  };
+}
+
+/** A whole CLOCK record of its own. */
+export function encodeClockMark({ holds, isSet, offsetMs, bootId }: ClockMark): Uint8Array {
+  const out = new Uint8Array(CLOCK_BYTES);
+  const view = new DataView(out.buffer);
+  view.setUint32(0, CLOCK_BYTES, true);
+  view.setUint8(4, RecordKind.CLOCK);
+  view.setUint32(8, holds ? 1 : 0, true);
+  view.setUint32(12, isSet ? 1 : 0, true);
+  view.setFloat64(16, offsetMs, true);
+  out.set(encoder.encode(bootId).subarray(0, CLOCK_BYTES - 24), 24);
+  return out;
+}
+
+/** Reads the CLOCK record at `at`. */
+export function decodeClockMark(u8: Uint8Array, at: number): ClockMark {
+  const view = new DataView(u8.buffer, u8.byteOffset + at);
+  return {
+    holds: view.getUint32(8, true) === 1,
+    isSet: view.getUint32(12, true) === 1,
+    offsetMs: view.getFloat64(16, true),
+    bootId: text(u8, at + 24, at + CLOCK_BYTES).replace(/\0+$/, ''),
   };
 }
 

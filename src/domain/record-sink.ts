@@ -1,6 +1,7 @@
 /** Where `ingest` puts what it accepted. The ring behind it is bounded: every call may answer "no room". */
 
 import type { DeadLetter } from './dead-letter.ts';
+import type { ClockMark } from './gateway-clock.ts';
 import type { ChannelRef } from './machine.ts';
 
 export interface RecordSink {
@@ -26,6 +27,7 @@ export interface RecordSink {
   ): void;
   channel(ref: ChannelRef): void;
   deadLetter(letter: DeadLetter): void;
+  clock(mark: ClockMark): void;
   /** Bytes written since the gateway started: a message is durable once the committed position reaches this. */
   readonly position: number;
   /** Share of the ring in use, 0..1. */

@@ -18,9 +18,10 @@
  *   20 the three strings in UTF-8, one after the other.
  * DEAD_LETTER: 8 u16 reason length, 10 u16 detail length, 12 u16 topic length, 14 u16 reserved, 16 f64 receivedMs,
  *   24 u32 payload length, 28 the three strings in UTF-8, then the payload.
+ * CLOCK (64 bytes): 8 u32 1 = holds, 12 u32 1 = is set, 16 f64 offsetMs, 24 boot id in ASCII, filled up with NUL.
  */
 
-export const RecordKind = { PAD: 0, SCALAR: 1, WAVEFORM: 2, CHANNEL: 3, DEAD_LETTER: 4 } as const;
+export const RecordKind = { PAD: 0, SCALAR: 1, WAVEFORM: 2, CHANNEL: 3, DEAD_LETTER: 4, CLOCK: 5 } as const;
 
 export const RecordFlag = {
   /** The publisher gave a sequence number. */
@@ -29,13 +30,18 @@ export const RecordFlag = {
   VOLATILE: 2,
   /** The event time is the gateway's receive time, not the sensor's. */
   GATEWAY_TIME: 4,
+  /** That time counts from the boot of the device, because the time of day was not known. Only with GATEWAY_TIME. */
+  BOOT_TIME: 8,
 } as const;
 
 export const SCALAR_BYTES = 32;
 export const WAVEFORM_HEADER_BYTES = 40;
+export const CLOCK_BYTES = 64;
 
 /** Sample quality in the words of OPC UA; the index is what stands in a record. */
 export const QUALITIES = ['good', 'uncertain', 'bad'] as const;
+/** Index in QUALITIES. */
+export const UNCERTAIN = 1;
 export type Quality = (typeof QUALITIES)[number];
 
 /** Rounds a byte count up to the record alignment of 8. */

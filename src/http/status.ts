@@ -6,6 +6,7 @@
  */
 
 import type { Contribution, ModelIdentity, Prognosis, ScoreState } from '../domain/assessment.ts';
+import type { ClockState, DeviceClock } from '../domain/gateway-clock.ts';
 import type { AlarmEvent, MachineState } from '../domain/health.ts';
 import type { Ledger } from '../domain/ledger.ts';
 import type { Quality } from '../domain/record.ts';
@@ -73,6 +74,22 @@ export interface IngestStatus {
   readonly ackLatencyP99Ms: number | null;
 }
 
+export interface ClockStatus {
+  readonly state: ClockState;
+  /** Why not synced; empty otherwise. */
+  readonly reason: string;
+  /** What to do about it; empty while synced. */
+  readonly hint: string;
+  /** System clock minus the time the gateway goes by, ms. */
+  readonly systemOffsetMs: number;
+  /** Steps of the system clock since the start. */
+  readonly steps: number;
+  /** Samples that wait for the clock to be set; they are durable. */
+  readonly heldSamples: number;
+  /** Machines whose clocks are off, worst first, at most 20. */
+  readonly devices: readonly DeviceClock[];
+}
+
 export interface StoreStatus {
   readonly status: 'ok' | 'read_only' | 'full' | 'suspect';
   readonly bytes: number;
@@ -126,6 +143,7 @@ export interface GatewayStatus {
   /** By name. */
   readonly machines: readonly MachineStatus[];
   readonly ingest: IngestStatus;
+  readonly clock: ClockStatus;
   readonly store: StoreStatus;
   readonly sinks: readonly SinkStatus[];
   readonly models: readonly ModelStatus[];

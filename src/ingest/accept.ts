@@ -8,7 +8,8 @@
 
 import type { ChannelConfig, IngestConfig } from '../config/schema.ts';
 import type { DeadLetter, DeadLetterReason } from '../domain/dead-letter.ts';
-import { alignRecord, RecordFlag, SCALAR_BYTES } from '../domain/record.ts';
+import type { StampClock } from '../domain/gateway-clock.ts';
+import { alignRecord, RecordFlag, SCALAR_BYTES, UNCERTAIN } from '../domain/record.ts';
 import { waveformRecordBytes } from '../domain/record-codec.ts';
 import type { RecordSink } from '../domain/record-sink.ts';
 import type { ChannelTarget } from './channel-registry.ts';
@@ -40,6 +41,13 @@ export interface AcceptOptions {
   readonly limits: { readonly maxPacketBytes: number };
 }
 
+/** Where and how a value is stamped. */
+interface Stamp {
+  readonly timeMs: number;
+  readonly flags: number;
+  readonly quality: number;
+}
+
 /** The message under consideration. */
 interface Message {
   readonly route: Route;
@@ -62,6 +70,7 @@ export class Acceptor {
   readonly #counters: IngestCounters;
   readonly #complaints: Complaints;
   readonly #options: AcceptOptions;
+  readonly #clock: StampClock;
   /** A message larger than half the ring may never find room beside the padding at its end. */
   readonly #maxRecordBytes: number;
   readonly #reading = new Reading();
@@ -72,16 +81,18 @@ export class Acceptor {
     counters: IngestCounters,
     complaints: Complaints,
     options: AcceptOptions,
+    clock: StampClock,
   ) {
     this.router = router;
     this.#sink = sink;
     this.#counters = counters;
     this.#complaints = complaints;
     this.#options = options;
+    this.#clock = clock;
     this.#maxRecordBytes = (options.ringBytes >> 1) - 8;
   }
 
-  /** Takes the payload [from, to) of a message on the route's topic. @param nowMs wall clock */
+  /** Takes the payload [from, to) of a message on the route's topic. @param nowMs time of day */
   accept(route: Route, bytes: Buffer, from: number, to: number, qos: number, nowMs: number): AcceptOutcome {
     if (qos === 0 && this.#sink.fill > SHED_ABOVE_FILL) return this.#shed();
     const outcome = this.#take({ route, bytes, from, to, nowMs });
@@ -138,18 +149,19 @@ export class Acceptor {
     const count = reading.found[0] === Found.NUMBER ? 1 : reading.sampleCount;
     const stepMs = count === 1 ? 0 : this.#stepMs(target.config);
     const stamped = Number.isNaN(reading.timeMs);
+    const stamp = stamped ? this.#arrival(message) : deviceStamp(reading.timeMs);
     // Stamped at arrival, the newest value is from now.
-    const firstMs = stamped ? message.nowMs - (count - 1) * stepMs : reading.timeMs;
+    const firstMs = stamped ? stamp.timeMs - (count - 1) * stepMs : stamp.timeMs;
     const reason = stamped ? null : this.#judgeTime(message, firstMs, firstMs + (count - 1) * stepMs);
     if (reason !== null) return this.#deadLetter(message, reason);
     const size = (waveform ? waveformRecordBytes(count) : count * SCALAR_BYTES) + announcement(target);
     if (size > this.#maxRecordBytes) return this.#oversize(message, size);
     if (!this.#sink.hasRoom(size)) return 'no_room';
     const index = this.#announced(message.route, target);
-    const flags =
-      target.flags | this.#sequenceFlag(target.sequence) | (stamped ? RecordFlag.GATEWAY_TIME : 0);
-    if (waveform) this.#writeWaveform(index, flags, firstMs, target.config.sampleRateHz!);
-    else this.#writeScalars(index, flags, firstMs, count, stepMs);
+    const flags = target.flags | this.#sequenceFlag(target.sequence) | stamp.flags;
+    const first = { timeMs: firstMs, flags, quality: stamp.quality };
+    if (waveform) this.#writeWaveform(index, first, target.config.sampleRateHz!);
+    else this.#writeScalars(index, first, count, stepMs);
     return this.#done(count, target.flags !== 0);
   }
 
@@ -159,18 +171,30 @@ export class Acceptor {
     return this.#reading.found[0] === Found.BLOCK ? 1000 / this.#reading.sampleRateHz : config.periodMs!;
   }
 
-  #writeWaveform(index: number, flags: number, t0Ms: number, sampleRateHz: number): void {
-    const { block, sampleCount, sequence } = this.#reading;
-    const values = block.subarray(0, sampleCount);
-    this.#sink.waveform(index, flags, GOOD, Math.max(0, sequence), t0Ms, sampleRateHz, values);
+  /** While the time of day is not known, what arrives is stamped with the time since boot. */
+  #arrival({ nowMs }: Message): Stamp {
+    const { holding, isSet, offsetMs } = this.#clock;
+    if (holding)
+      return {
+        timeMs: nowMs - offsetMs,
+        flags: RecordFlag.GATEWAY_TIME | RecordFlag.BOOT_TIME,
+        quality: GOOD,
+      };
+    return { timeMs: nowMs, flags: RecordFlag.GATEWAY_TIME, quality: isSet ? GOOD : UNCERTAIN };
   }
 
-  #writeScalars(index: number, flags: number, firstMs: number, count: number, stepMs: number): void {
+  #writeWaveform(index: number, { flags, quality, timeMs }: Stamp, sampleRateHz: number): void {
+    const { block, sampleCount, sequence } = this.#reading;
+    const values = block.subarray(0, sampleCount);
+    this.#sink.waveform(index, flags, quality, Math.max(0, sequence), timeMs, sampleRateHz, values);
+  }
+
+  #writeScalars(index: number, { flags, quality, timeMs }: Stamp, count: number, stepMs: number): void {
     const { found, values, block, samples } = this.#reading;
     const list = found[0] === Found.NUMBER ? values : found[0] === Found.BLOCK ? block : samples;
     const sequence = Math.max(0, this.#reading.sequence);
     for (let i = 0; i < count; i++) {
-      this.#sink.scalar(index, flags, GOOD, sequence, firstMs + i * stepMs, list[i]!);
+      this.#sink.scalar(index, flags, quality, sequence, timeMs + i * stepMs, list[i]!);
     }
   }
 
@@ -179,10 +203,10 @@ export class Acceptor {
    * beside them, so that neither the good nor the evidence is lost.
    */
   #takeFields(message: Message): AcceptOutcome {
-    const { route, nowMs } = message;
+    const { route } = message;
     const stamped = Number.isNaN(this.#reading.timeMs);
-    const timeMs = stamped ? nowMs : this.#reading.timeMs;
-    const late = stamped ? null : this.#judgeTime(message, timeMs, timeMs);
+    const stamp = stamped ? this.#arrival(message) : deviceStamp(this.#reading.timeMs);
+    const late = stamped ? null : this.#judgeTime(message, stamp.timeMs, stamp.timeMs);
     if (late !== null) return this.#deadLetter(message, late);
     const good = this.#sortFields(route);
     if (good.count === 0) {
@@ -195,7 +219,7 @@ export class Acceptor {
     const size = good.bytes + (letter === null ? 0 : deadLetterBytes(letter));
     if (size > this.#maxRecordBytes) return this.#oversize(message, size);
     if (!this.#sink.hasRoom(size)) return 'no_room';
-    this.#writeFields(route, timeMs, stamped ? RecordFlag.GATEWAY_TIME : 0);
+    this.#writeFields(route, stamp);
     if (letter === null) return this.#done(good.count, !good.durable);
     this.#write(letter);
     this.#counters.samples += good.count;
@@ -234,23 +258,25 @@ export class Acceptor {
     return sorted;
   }
 
-  #writeFields(route: Route, timeMs: number, timeFlag: number): void {
+  #writeFields(route: Route, stamp: Stamp): void {
     const reading = this.#reading;
-    const flags = this.#sequenceFlag(route.machine.sequence) | timeFlag;
+    const { timeMs, quality } = stamp;
+    const flags = this.#sequenceFlag(route.machine.sequence) | stamp.flags;
     const sequence = Math.max(0, reading.sequence);
     for (let slot = 0; slot < route.decoder!.slotNames.length; slot++) {
       if (reading.found[slot] === Found.NOTHING) continue;
       const target = this.router.target(route, slot)!;
       const index = this.#announced(route, target);
-      this.#sink.scalar(index, flags | target.flags, GOOD, sequence, timeMs, reading.values[slot]!);
+      this.#sink.scalar(index, flags | target.flags, quality, sequence, timeMs, reading.values[slot]!);
     }
   }
 
   #judgeTime({ route, nowMs }: Message, firstMs: number, lastMs: number): DeadLetterReason | null {
     const { clockGuard } = this.#options;
-    const verdict = judgeTime(clockGuard, firstMs, lastMs, nowMs);
-    // Replayed recordings (any age allowed) say nothing about a clock.
-    if (verdict !== 'bad_timestamp' && clockGuard.maxPastMs > 0) route.machine.clock.observe(lastMs, nowMs);
+    const verdict = judgeTime(clockGuard, firstMs, lastMs, nowMs, this.#clock);
+    // Replayed recordings (any age allowed) say nothing about a clock, and ours must be right to judge another.
+    if (verdict !== 'bad_timestamp' && clockGuard.maxPastMs > 0 && this.#clock.isSet)
+      route.machine.clock.observe(lastMs, nowMs);
     switch (verdict) {
       case 'ok':
         return null;
@@ -259,10 +285,17 @@ export class Acceptor {
       case 'future_timestamp':
         return this.#reading.fault(
           verdict,
-          `${lastMs - nowMs} ms ahead; allowed are ${clockGuard.maxFutureMs}`,
+          this.#clock.isSet
+            ? `${lastMs - nowMs} ms ahead; allowed are ${clockGuard.maxFutureMs}`
+            : 'no time before 2100, and the gateway does not know its own',
         );
       case 'past_timestamp':
-        return this.#reading.fault(verdict, `${nowMs - firstMs} ms old; allowed are ${clockGuard.maxPastMs}`);
+        return this.#reading.fault(
+          verdict,
+          this.#clock.isSet
+            ? `${nowMs - firstMs} ms old; allowed are ${clockGuard.maxPastMs}`
+            : `more than ${clockGuard.maxPastMs} ms before the newest time the gateway knew`,
+        );
     }
   }
 
@@ -321,6 +354,10 @@ export class Acceptor {
     this.#counters.deadLetters[reason] += 1;
     this.#complaints.warn(reason, receivedMs, 'message kept as dead letter', () => ({ topic, detail }));
   }
+}
+
+function deviceStamp(timeMs: number): Stamp {
+  return { timeMs, flags: 0, quality: GOOD };
 }
 
 function announcement(target: ChannelTarget): number {

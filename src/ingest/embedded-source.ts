@@ -1,6 +1,7 @@
 /** The built-in broker as a source: the front door, aedes behind it, and the commits that acknowledge. */
 
 import type { IngestConfig } from '../config/schema.ts';
+import type { DeviceClock } from '../domain/gateway-clock.ts';
 import { GatewayError } from '../errors.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { AccessControl } from './access-control.ts';
@@ -102,6 +103,10 @@ export class EmbeddedSource implements IngestSource {
 
   get pendingAcks(): number {
     return this.#core.acknowledger.pending;
+  }
+
+  skewedClocks(): DeviceClock[] {
+    return this.#core.clocks.worst();
   }
 
   get ackLatencyP99Ms(): number | null {

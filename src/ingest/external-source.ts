@@ -5,6 +5,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { IClientOptions, IConnackPacket, MqttClient } from 'mqtt';
 import type { IngestConfig } from '../config/schema.ts';
+import type { DeviceClock } from '../domain/gateway-clock.ts';
 import { describeError, GatewayError } from '../errors.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { ExternalStream } from './external-stream.ts';
@@ -96,6 +97,10 @@ export class ExternalSource implements IngestSource {
 
   get pendingAcks(): number {
     return this.#core.acknowledger.pending;
+  }
+
+  skewedClocks(): DeviceClock[] {
+    return this.#core.clocks.worst();
   }
 
   get ackLatencyP99Ms(): number | null {

@@ -1,6 +1,7 @@
 /** MQTT in, records and acknowledgements out: the two ways messages reach the gateway, behind one interface. */
 
 import type { IngestConfig } from '../config/schema.ts';
+import type { DeviceClock, StampClock } from '../domain/gateway-clock.ts';
 import type { RecordSink } from '../domain/record-sink.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSource } from '../telemetry/metrics.ts';
@@ -12,8 +13,9 @@ import type { TopicRouter } from './topic-router.ts';
 export interface IngestContext {
   readonly sink: RecordSink;
   readonly router: TopicRouter;
-  /** Wall clock, ms since the epoch. */
+  /** Time of day, ms since the epoch; does not step. */
   now(): number;
+  readonly clock: StampClock;
   readonly logger: Logger;
   /** Asks the pipeline to commit now: a sender waits with its in-flight allowance used up. */
   requestCommit(): void;
@@ -39,6 +41,8 @@ export interface IngestSource extends MetricSource {
   readonly pendingAcks: number;
   /** 99th percentile from receiving a message to its PUBACK; null before the first. */
   readonly ackLatencyP99Ms: number | null;
+  /** Machines whose clocks are off by more than `ingest.clockGuard.warnOffsetMs`, worst first, at most 20. */
+  skewedClocks(): DeviceClock[];
 }
 
 /** The built-in broker. @throws GatewayError MW_CONFIG_INVALID if it were open to the network without users */

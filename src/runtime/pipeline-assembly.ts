@@ -52,6 +52,8 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
     config: config.store,
     sinks: Object.keys(config.sinks),
     now: () => clock.now(),
+    monotonicMs,
+    isClockSet: () => clock.isSet?.() ?? true,
     logger,
   });
   const windower = new Windower(classes);

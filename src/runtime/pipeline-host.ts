@@ -17,6 +17,13 @@ export interface PipelineHostOptions {
   onFailed(error: GatewayError): void;
 }
 
+/** What earlier runs left. */
+export interface PipelineStart {
+  readonly channels: readonly ChannelRef[];
+  /** Newest time of day they believed in, ms; 0 if there were none. */
+  readonly lastKnownMs: number;
+}
+
 /** How long the pipeline may take to commit and hand over when the gateway stops. */
 const STOP_DEADLINE_MS = 8_000;
 
@@ -31,7 +38,7 @@ export class PipelineHost {
   #stopping = false;
   #failed = false;
   #ended = false;
-  #onReady: ((channels: readonly ChannelRef[]) => void) | null = null;
+  #onReady: ((start: PipelineStart) => void) | null = null;
   #onStartFailed: ((error: GatewayError) => void) | null = null;
   #onStopped: (() => void) | null = null;
 
@@ -48,10 +55,10 @@ export class PipelineHost {
   }
 
   /**
-   * Resolves with the channels known from earlier runs once the store is open and the open windows are rebuilt.
+   * Resolves with what earlier runs left once the store is open and the open windows are rebuilt.
    * @throws GatewayError with the pipeline's own code
    */
-  ready(): Promise<readonly ChannelRef[]> {
+  ready(): Promise<PipelineStart> {
     return new Promise((resolve, reject) => {
       this.#onReady = resolve;
       this.#onStartFailed = reject;
@@ -60,6 +67,11 @@ export class PipelineHost {
 
   requestCommit(): void {
     this.#post({ type: 'commit' });
+  }
+
+  /** The time of day moved by this much more than time passed, ms. */
+  clockMoved(movedByMs: number): void {
+    this.#post({ type: 'clock', movedByMs });
   }
 
   reportIngest(summary: IngestSummary): void {
@@ -115,7 +127,7 @@ export class PipelineHost {
       this.#statusAtMs = performance.now();
     } else if (message.type === 'ready') {
       this.#statusAtMs = performance.now();
-      this.#onReady?.(message.channels);
+      this.#onReady?.(message);
     } else if (message.type === 'failed') {
       this.#fail(
         new GatewayError(message.code as ConstructorParameters<typeof GatewayError>[0], message.message, {

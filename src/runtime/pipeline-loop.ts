@@ -73,7 +73,7 @@ export class PipelineLoop {
       this.#clock.every(config.statusIntervalMs, () => this.#emitStatusPoint()),
     ];
     this.#assembly.ledgerWatch.look(this.#clock.monotonicMs());
-    this.#port.send({ type: 'ready', channels: store.channels() });
+    this.#port.send({ type: 'ready', channels: store.channels(), lastKnownMs: store.lastKnownMs });
     this.#continueComputing();
   }
 
@@ -128,6 +128,11 @@ export class PipelineLoop {
     this.#port.close();
   }
 
+  /** The time of day moved by this much more than time passed: nothing in the outbox is older for it. */
+  clockMoved(byMs: number): void {
+    this.#assembly.store.clockMoved(byMs);
+  }
+
   ingestReported(summary: IngestSummary): void {
     this.#ingest = summary;
   }
@@ -175,9 +180,9 @@ export class PipelineLoop {
   }
 
   #reportStatus(): void {
-    const { windower, store } = this.#assembly;
+    const { pipeline, store } = this.#assembly;
     // What comes after this moment gets the next id or a later one.
-    this.#trimBelowBatch = Math.min(windower.oldestBatchNeeded(), store.nextBatchId());
+    this.#trimBelowBatch = Math.min(pipeline.oldestBatchNeeded(), store.nextBatchId());
     this.#idleStep();
     const status = pipelineStatus(this.#assembly);
     const metrics = this.#assembly.sources.flatMap((source) => source.metrics());
@@ -206,7 +211,8 @@ export class PipelineLoop {
   }
 
   #emitStatusPoint(): void {
-    if (this.#assembly.forwarders.length === 0) return;
+    // A point of the gateway itself is of no use at a time that is not known.
+    if (this.#assembly.forwarders.length === 0 || this.#clock.isSet?.() === false) return;
     this.#assembly.pipeline.emit([
       gatewayPoint(this.#assembly, this.#input.config.gateway.id, this.#ingest, this.#clock.now()),
     ]);

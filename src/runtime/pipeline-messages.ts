@@ -11,6 +11,8 @@ import type { StageSilence } from './progress.ts';
 export interface PipelineInput {
   readonly config: Config;
   readonly ring: SharedArrayBuffer;
+  /** `clock/shared-clock.ts`. */
+  readonly clock: SharedArrayBuffer;
   readonly logLevel: LogLevel;
 }
 
@@ -24,10 +26,17 @@ export type ToPipeline =
   /** Commit now: a sender waits with its in-flight allowance used up. */
   | { readonly type: 'commit' }
   | { readonly type: 'ingest'; readonly summary: IngestSummary }
+  /** The time of day moved by this much more than time passed, ms. */
+  | { readonly type: 'clock'; readonly movedByMs: number }
   | { readonly type: 'stop' };
 
 export type FromPipeline =
-  | { readonly type: 'ready'; readonly channels: readonly ChannelRef[] }
+  | {
+      readonly type: 'ready';
+      readonly channels: readonly ChannelRef[];
+      /** Newest time of day that was believed in an earlier run, ms; 0 if there was none. */
+      readonly lastKnownMs: number;
+    }
   /** Everything up to this ring position is durable. */
   | { readonly type: 'committed'; readonly position: number }
   | {

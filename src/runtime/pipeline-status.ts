@@ -14,6 +14,8 @@ export interface PipelineStatus {
   /** Those that changed since the last status: posting all of 10,000 machines costs a third of a second. */
   readonly changedMachines: readonly MachineStatus[];
   readonly store: StoreStatus;
+  /** Records that wait for the gateway's clock to be set. */
+  readonly held: { readonly samples: number; readonly bytes: number };
   readonly sinks: readonly SinkStatus[];
   readonly models: readonly ModelStatus[];
   readonly alarms: readonly AlarmEvent[];
@@ -31,6 +33,7 @@ export function pipelineStatus(assembly: PipelineAssembly): PipelineStatus {
       ledger: store.ledger(),
       reasons: assembly.ledgerWatch.reasons(),
     },
+    held: pipeline.held,
     sinks: forwarders.map((forwarder) => sinkStatus(forwarder.status())),
     models: modelStatuses(assessor.models()),
     alarms: [...pipeline.board.recentAlarms()].reverse(),

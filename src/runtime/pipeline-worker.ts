@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { describeError, GatewayError } from '../errors.ts';
 import { pointWriterOf } from '../forward/point-writer.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { SharedClock } from './clock/shared-clock.ts';
 import { buildPipeline } from './pipeline-assembly.ts';
 import { PipelineLoop } from './pipeline-loop.ts';
 import type { FromPipeline, PipelineInput, ToPipeline } from './pipeline-messages.ts';
@@ -29,7 +30,7 @@ async function main(): Promise<void> {
   keepYoungGenerationSmall();
   const input = workerData as PipelineInput;
   const logger = createLogger(input.logLevel);
-  const clock = SYSTEM_CLOCK;
+  const clock = new SharedClock(input.clock).over(SYSTEM_CLOCK);
   const assembly = buildPipeline(input.config, {
     logger,
     clock,
@@ -45,6 +46,7 @@ async function main(): Promise<void> {
   parentPort!.on('message', (message: ToPipeline) => {
     if (message.type === 'commit') loop.tick();
     else if (message.type === 'ingest') loop.ingestReported(message.summary);
+    else if (message.type === 'clock') loop.clockMoved(message.movedByMs);
     else
       void loop
         .stop()

@@ -7,10 +7,12 @@
  */
 
 import type { DeadLetter } from '../domain/dead-letter.ts';
+import type { ClockMark } from '../domain/gateway-clock.ts';
 import type { ChannelRef } from '../domain/machine.ts';
 import { RecordKind, SCALAR_BYTES } from '../domain/record.ts';
 import {
   encodeChannel,
+  encodeClockMark,
   encodeDeadLetter,
   type RecordViews,
   recordViews,
@@ -114,6 +116,10 @@ export class RingWriter extends RingEnd implements RecordSink {
 
   deadLetter(letter: DeadLetter): void {
     this.#copy(encodeDeadLetter(letter));
+  }
+
+  clock(mark: ClockMark): void {
+    this.#copy(encodeClockMark(mark));
   }
 
   #used(): number {

@@ -54,6 +54,17 @@ export interface LedgerState {
   /** Bytes in the outbox by class, taken by a sink or not; counted from the rows, never stored. */
   heldBytes: Readonly<Record<PointClass, number>>;
   sinks: SinkState[];
+  /** Newest time of day that was believed, ms; missing in files of older versions. */
+  lastKnownMs?: number;
+  /** Time that no row of these ids has waited, though its stamp says so; missing in files of older versions. */
+  ageCredits?: readonly AgeCredit[];
+}
+
+/** The clock moved by `byMs` while the rows `fromId` to `toId` waited or before they were stamped. */
+export interface AgeCredit {
+  readonly fromId: number;
+  readonly toId: number;
+  readonly byMs: number;
 }
 
 /** A record with one value for every class. */

@@ -29,6 +29,9 @@ export interface HeldBatch {
   readonly head: OutboxHead;
 }
 
+/** ms a row has waited; NaN where nobody knows. */
+export type AgeOf = (id: number, createdMs: number) => number;
+
 /** The `outbox` table. Every write runs inside the caller's transaction. */
 export class Outbox extends OutboxView {
   readonly #insert;
@@ -122,29 +125,30 @@ export class Outbox extends OutboxView {
     this.#settled = [];
   }
 
-  /** True if a row was created before `cutoffMs`. */
-  hasOlderThan(cutoffMs: number, implausibleBeforeMs: number): boolean {
-    for (const _row of this.#aged(cutoffMs, implausibleBeforeMs)) return true;
+  /** True if a row is older than `maxAgeMs`. */
+  hasOlder(maxAgeMs: number, ageOf: AgeOf): boolean {
+    for (const _row of this.#aged(maxAgeMs, ageOf)) return true;
     return false;
   }
 
-  /** Gives up rows created before `cutoffMs`, oldest first, at most `maxRows`. */
-  evictOlderThan(state: LedgerState, cutoffMs: number, implausibleBeforeMs: number, maxRows: number): void {
+  /** Gives up older rows, oldest first, at most `maxRows`. */
+  evictOlder(state: LedgerState, maxAgeMs: number, ageOf: AgeOf, maxRows: number): void {
     let rows = 0;
-    for (const { id, head } of this.#aged(cutoffMs, implausibleBeforeMs)) {
+    for (const { id, head } of this.#aged(maxAgeMs, ageOf)) {
       this.evict(state, id, head);
       rows += 1;
       if (rows >= maxRows) return;
     }
   }
 
-  *#aged(cutoffMs: number, implausibleBeforeMs: number): Generator<{ id: number; head: OutboxHead }> {
+  *#aged(maxAgeMs: number, ageOf: AgeOf): Generator<{ id: number; head: OutboxHead }> {
     // Rows stand in the order of their commit, so the first younger one ends the search.
     for (const row of this.heads(Number.MIN_SAFE_INTEGER)) {
       const head = decodeHead(row.id, row.head);
-      // A row stamped before the clock was set has no known age.
-      if (head === null || head.createdMs < implausibleBeforeMs) continue;
-      if (head.createdMs >= cutoffMs) return;
+      if (head === null) continue;
+      const ageMs = ageOf(row.id, head.createdMs);
+      if (Number.isNaN(ageMs)) continue;
+      if (ageMs <= maxAgeMs) return;
       yield { id: row.id, head };
     }
   }

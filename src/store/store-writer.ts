@@ -38,8 +38,12 @@ export interface WriterOptions {
   readonly dataDir: string;
   readonly config: StoreConfig;
   readonly logger: Logger;
-  /** Wall clock, ms. */
+  /** Time of day, ms; never goes back. */
   now(): number;
+  /** ms; for how long something waited. Left out: the process's own. */
+  monotonicMs?(): number;
+  /** False while the time of day is not known: nothing is old then. Left out: it always is known. */
+  isClockSet?(): boolean;
 }
 
 /** What a transaction will have changed once it is flushed. */
@@ -160,7 +164,17 @@ export class StoreWriter {
   }
 
   noteUnsaved(): void {
-    this.#unsavedSinceMs ??= this.#options.now();
+    this.#unsavedSinceMs ??= this.monotonicMs();
+  }
+
+  /** Never steps, ms. */
+  monotonicMs(): number {
+    return this.#options.monotonicMs?.() ?? performance.now();
+  }
+
+  /** False while the time of day is not known. */
+  get isClockSet(): boolean {
+    return this.#options.isClockSet?.() ?? true;
   }
 
   get hasUnsaved(): boolean {
@@ -170,9 +184,8 @@ export class StoreWriter {
   /** True if what only memory knows has waited long enough for a commit to travel with. */
   get isOverdue(): boolean {
     if (this.#unsavedSinceMs === null) return false;
-    const waitedMs = this.#options.now() - this.#unsavedSinceMs;
-    // Negative: the clock was set back.
-    return this.#waitingSettles >= MAX_WAITING_SETTLES || waitedMs >= SAVE_DELAY_MS || waitedMs < 0;
+    const waitedMs = this.monotonicMs() - this.#unsavedSinceMs;
+    return this.#waitingSettles >= MAX_WAITING_SETTLES || waitedMs >= SAVE_DELAY_MS;
   }
 
   /** False where memory may keep the unit's counts until something is written anyway. */
@@ -280,6 +293,7 @@ export class StoreWriter {
     }
     draft.deadLettersDropped += this.deadLetters.trimTo(this.#options.config.maxDeadLetterBytes);
     this.outbox.deleteSettled(draft, this.isSalvaging);
+    if (this.isClockSet) draft.lastKnownMs = Math.max(draft.lastKnownMs ?? 0, this.#options.now());
     writeLedger(this.ledger, draft);
     written.saved = true;
   }

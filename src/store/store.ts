@@ -11,6 +11,7 @@ import type { ChannelRef } from '../domain/machine.ts';
 import type { OutboxBacklog, OutboxBatch, OutboxReader, SettleOutcome } from '../domain/outbox.ts';
 import { GatewayError } from '../errors.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
+import { Ageing } from './ageing.ts';
 import type { CommitUnit } from './commit-unit.ts';
 import { DamagedRows } from './damaged-rows.ts';
 import type { Connection } from './database.ts';
@@ -47,10 +48,6 @@ export interface LedgerCheck {
   readonly difference: { readonly samples: number; readonly points: Readonly<Record<string, number>> };
 }
 
-/** The clock was not set yet when a row carries an earlier time (2025-01-01). */
-const IMPLAUSIBLE_BEFORE_MS = 1_735_689_600_000;
-const DAY_MS = 86_400_000;
-const AGE_CHECK_MS = 60_000;
 const ROWS_PER_STEP = 64;
 
 /**
@@ -87,7 +84,7 @@ export class Store implements MetricSource, OutboxReader {
   readonly #closedUntil: Map<string, number>;
   readonly #orders: OrderBox;
   #salvager: Salvager | null;
-  #lastAgeCheckMs = Number.NEGATIVE_INFINITY;
+  readonly #ageing: Ageing;
 
   constructor(options: StoreOptions, opened: OpenedDatabase) {
     const { db, lock, quarantined, migratedFrom } = opened;
@@ -109,6 +106,7 @@ export class Store implements MetricSource, OutboxReader {
     });
     this.#writer.begin(loaded.state);
     this.#writer.ballast.take(options.config.minFreeBytes);
+    this.#ageing = new Ageing(this.#writer, options);
     this.#channels = channels;
     this.#closedUntil = closedUntil;
     this.recovery = {
@@ -146,6 +144,16 @@ export class Store implements MetricSource, OutboxReader {
   /** True while records are refused because those of open windows have used up their share. */
   get isJournalFull(): boolean {
     return this.#writer.isJournalFull;
+  }
+
+  /** Newest time of day this store was told while the clock was believed, ms; 0 before the first. */
+  get lastKnownMs(): number {
+    return this.#writer.state.lastKnownMs ?? 0;
+  }
+
+  /** The time of day moved by this much more than time passed: no row is older for it. Durable with the next save. */
+  clockMoved(byMs: number): void {
+    this.#ageing.clockMoved(byMs);
   }
 
   /** The id the journal batch of the next commit will have. */
@@ -308,7 +316,7 @@ export class Store implements MetricSource, OutboxReader {
     if (this.#writer.isOverdue) this.#saveUnlessFull();
     this.#writer.transactions.whenIdle();
     this.#restoreBallast();
-    const aged = this.#evictAged();
+    const aged = this.#ageing.step(ROWS_PER_STEP);
     const served = this.#orders.serve((order) => this.settleDeadLetters(order));
     return this.salvageStep() || aged || served;
   }
@@ -316,22 +324,6 @@ export class Store implements MetricSource, OutboxReader {
   #restoreBallast(): void {
     const { ballast } = this.#writer;
     if (!ballast.held && this.status === 'ok') ballast.take(2 * this.#options.config.minFreeBytes);
-  }
-
-  #evictAged(): boolean {
-    const now = this.#options.now();
-    // A clock that was set back must not stop the check.
-    if (Math.abs(now - this.#lastAgeCheckMs) < AGE_CHECK_MS) return false;
-    const cutoffMs = now - this.#options.config.maxAgeDays * DAY_MS;
-    const { outbox } = this.#writer;
-    if (!outbox.hasOlderThan(cutoffMs, IMPLAUSIBLE_BEFORE_MS)) {
-      this.#lastAgeCheckMs = now;
-      return false;
-    }
-    this.#writer.writeApart((draft) => {
-      outbox.evictOlderThan(draft, cutoffMs, IMPLAUSIBLE_BEFORE_MS, ROWS_PER_STEP);
-    });
-    return true;
   }
 
   /** Brings back a few rows of a damaged file that was moved aside. @returns true while there is more */

@@ -43,7 +43,11 @@ export const METRICS = {
   },
   millwright_ingest_clock_skewed_machines: {
     type: 'gauge',
-    help: 'Machines whose clock is more than 2 s off',
+    help: 'Machines whose clock is further off than ingest.clockGuard.warnOffsetMs',
+  },
+  millwright_ingest_machine_clock_offset_seconds: {
+    type: 'gauge',
+    help: 'Median of arrival minus event time, of the 20 machines whose clocks are furthest off',
   },
   millwright_ingest_refused_total: {
     type: 'counter',
@@ -103,6 +107,18 @@ export const METRICS = {
     help: 'Dead letters that gave way to newer ones',
   },
   millwright_dead_letters: { type: 'gauge', help: 'Dead letters held' },
+  // clock
+  millwright_clock_state: { type: 'gauge', help: '1 for the state the clock of the gateway is in' },
+  millwright_clock_offset_seconds: {
+    type: 'gauge',
+    help: 'System clock minus the time of day the gateway goes by',
+  },
+  millwright_clock_steps_total: {
+    type: 'counter',
+    help: 'Steps of the system clock, by what became of them',
+  },
+  millwright_clock_held_samples: { type: 'gauge', help: 'Samples that wait for the clock to be set' },
+  millwright_clock_held_bytes: { type: 'gauge', help: 'Bytes of records that wait for the clock to be set' },
   // telemetry
   millwright_build_info: {
     type: 'gauge',

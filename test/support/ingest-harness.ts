@@ -2,6 +2,7 @@
 
 import { type ConfigInput, configSchema, type IngestConfig } from '../../src/config/schema.ts';
 import type { DeadLetter } from '../../src/domain/dead-letter.ts';
+import type { StampClock } from '../../src/domain/gateway-clock.ts';
 import type { ChannelRef } from '../../src/domain/machine.ts';
 import { RecordKind } from '../../src/domain/record.ts';
 import { decodeChannel, decodeDeadLetter } from '../../src/domain/record-codec.ts';
@@ -14,6 +15,7 @@ import type { MetricSample } from '../../src/telemetry/metrics.ts';
 export interface SeenScalar {
   readonly channel: number;
   readonly flags: number;
+  readonly quality: number;
   readonly sequence: number;
   readonly timeMs: number;
   readonly value: number;
@@ -22,6 +24,7 @@ export interface SeenScalar {
 export interface SeenWaveform {
   readonly channel: number;
   readonly flags: number;
+  readonly quality: number;
   readonly sequence: number;
   readonly t0Ms: number;
   readonly sampleRateHz: number;
@@ -62,6 +65,7 @@ export class TestCommitter {
         const common = {
           channel: views.u32[(at + 8) >> 2]!,
           flags: views.u16[(at + 6) >> 1]!,
+          quality: views.u8[at + 5]!,
           sequence: views.u32[(at + 12) >> 2]!,
         };
         const kind = views.u8[at + 4];
@@ -106,6 +110,9 @@ export function testConfig(
   });
 }
 
+/** A gateway that knows the time of day. */
+export const CLOCK_SET: StampClock = { isSet: true, holding: false, offsetMs: 0, floorMs: 0 };
+
 export interface Harness {
   readonly context: IngestContext;
   readonly committer: TestCommitter;
@@ -121,6 +128,7 @@ export function harness(
     known?: ChannelRef[];
     keep?: boolean;
     now?: () => number;
+    clock?: StampClock;
     logger?: Logger;
     onRequest?: () => void;
   } = {},
@@ -139,6 +147,7 @@ export function harness(
       sink,
       router,
       now: options.now ?? Date.now,
+      clock: options.clock ?? CLOCK_SET,
       logger: options.logger ?? SILENT,
       requestCommit: () => {
         committer.requests += 1;

@@ -151,6 +151,15 @@ export function plantStatus(atMs: number, overrides: Partial<GatewayStatus> = {}
       pendingAcks: 12,
       ackLatencyP99Ms: 61.4,
     },
+    clock: {
+      state: 'synced',
+      reason: '',
+      hint: '',
+      systemOffsetMs: 0,
+      steps: 0,
+      heldSamples: 0,
+      devices: [],
+    },
     store: {
       status: 'ok',
       bytes: 48_300_000,

@@ -20,9 +20,15 @@ export function storeConfig(changes: Partial<StoreConfig> = {}): StoreConfig {
   return { ...configSchema.parse({ machineClasses: {} }).store, minFreeBytes: 0, ...changes };
 }
 
+export interface StoreOpenOptions {
+  readonly sinks?: readonly string[];
+  readonly now?: () => number;
+  readonly isClockSet?: () => boolean;
+}
+
 export interface StoreFolder {
   readonly path: string;
-  open(changes?: Partial<StoreConfig>, options?: { sinks?: readonly string[]; now?: () => number }): Store;
+  open(changes?: Partial<StoreConfig>, options?: StoreOpenOptions): Store;
   remove(): void;
 }
 
@@ -37,6 +43,8 @@ export function storeFolder(): StoreFolder {
         config: storeConfig(changes),
         sinks: options.sinks ?? ['influx'],
         now: options.now ?? (() => NOON_MS),
+        ...(options.now === undefined ? {} : { monotonicMs: options.now }),
+        ...(options.isClockSet === undefined ? {} : { isClockSet: options.isClockSet }),
         logger: SILENT,
       }),
     remove: () => rmSync(path, { recursive: true, force: true }),

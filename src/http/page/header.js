@@ -34,7 +34,7 @@ function titleOf(status) {
 }
 
 function factsOf(status, rate) {
-  const { ingest, store, sinks } = status;
+  const { ingest, store, sinks, clock } = status;
   const latency = ingest.ackLatencyP99Ms;
   const facts = [
     {
@@ -61,8 +61,28 @@ function factsOf(status, rate) {
       bad: deadLetters(status) > 0,
     },
   ];
+  if (clock) facts.push(clockFact(clock));
   for (const sink of sinks) facts.push(sinkFact(sink));
   return facts;
+}
+
+const CLOCK_WORDS = { synced: 'synchronised', provisional: 'not confirmed', unsynced: 'not set' };
+
+function clockFact({ state, reason, heldSamples, steps, devices }) {
+  const notes = [];
+  if (reason !== '') notes.push(reason);
+  if (heldSamples > 0) notes.push(`${countText(heldSamples)} samples wait for it`);
+  if (steps > 0) notes.push(`${countText(steps)} steps seen`);
+  if (devices.length > 0)
+    notes.push(
+      `${devices[0].machine} is ${devices[0].offsetMs > 0 ? 'behind' : 'ahead'} by ${spanText(Math.abs(devices[0].offsetMs))}`,
+    );
+  return {
+    name: 'Clock',
+    value: CLOCK_WORDS[state] ?? state,
+    note: notes.join('; '),
+    bad: state === 'unsynced',
+  };
 }
 
 const STORE_WORDS = { ok: 'healthy', read_only: 'read-only', full: 'full', suspect: 'suspect' };

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../../src/config/schema.ts';
+import type { StampClock } from '../../../src/domain/gateway-clock.ts';
 import type { ChannelRef } from '../../../src/domain/machine.ts';
 import { RecordFlag } from '../../../src/domain/record.ts';
 import { Acceptor } from '../../../src/ingest/accept.ts';
@@ -8,7 +9,7 @@ import { Complaints } from '../../../src/ingest/complaints.ts';
 import { IngestCounters } from '../../../src/ingest/ingest-counters.ts';
 import { encodeWaveformBlock } from '../../../src/ingest/waveform-block.ts';
 import { SILENT } from '../../../src/telemetry/logger.ts';
-import { harness, testConfig } from '../../support/ingest-harness.ts';
+import { CLOCK_SET, harness, testConfig } from '../../support/ingest-harness.ts';
 
 const NOW = 1_764_000_000_000;
 
@@ -16,11 +17,12 @@ function acceptor(
   machineClasses: ConfigInput['machineClasses'],
   ingest: ConfigInput['ingest'] = {},
   known: ChannelRef[] = [],
+  clock: StampClock = CLOCK_SET,
 ) {
   const config = testConfig(machineClasses, ingest);
   const { router, sink, committer } = harness(config, { known });
   const counters = new IngestCounters();
-  const accept = new Acceptor(router, sink, counters, new Complaints(SILENT), config.ingest);
+  const accept = new Acceptor(router, sink, counters, new Complaints(SILENT), config.ingest, clock);
   const send = (topic: string, payload: string | Uint8Array, qos = 1) => {
     const route = router.route(topic);
     if (route === null) return 'not_ours';
@@ -402,5 +404,50 @@ describe('Acceptor and the ring', () => {
     );
     expect(send('f/m1/p', `{"t":${NOW - 5000},"v":[${'1,'.repeat(2000)}1]}`)).toBe('accepted');
     expect(seen().deadLetters[0]).toMatchObject({ reason: 'oversize' });
+  });
+});
+
+describe('Acceptor, while the time of day is not known', () => {
+  const BOOTED_MS = 1_764_000_000_000 - 90_000;
+  const unknown: StampClock = { isSet: false, holding: true, offsetMs: BOOTED_MS, floorMs: NOW };
+  const DAY_MS = 86_400_000;
+  const stamped: ConfigInput['machineClasses'] = {
+    machines: {
+      topics: ['f/{machine}/{channel}'],
+      payload: { format: 'number' },
+      channels: { '*': {} },
+    },
+  };
+  const guarded = { clockGuard: { maxPastMs: DAY_MS } };
+
+  it('stamps with the time since boot, for a later correction', () => {
+    const { send, seen } = acceptor(stamped, guarded, [], unknown);
+    send('f/m1/temp', '21.5');
+    expect(seen().scalars).toMatchObject([
+      { timeMs: 90_000, flags: RecordFlag.GATEWAY_TIME | RecordFlag.BOOT_TIME, value: 21.5 },
+    ]);
+  });
+
+  it('believes devices whose clocks are ahead of its own by years, and none from before the time it knew', () => {
+    const { send, seen } = acceptor(scalar, guarded, [], unknown);
+    const at = (timeMs: number) => send('f/m1/temp', JSON.stringify({ t: timeMs, v: 1 }));
+    const good = [NOW, NOW + 3 * 365 * DAY_MS, NOW - DAY_MS];
+    good.forEach(at);
+    at(NOW - DAY_MS - 1);
+    at(Date.UTC(2100, 0, 1) + 1);
+    at(1000);
+    const { scalars, deadLetters } = seen();
+    expect(scalars.map(({ timeMs, flags }) => [timeMs, flags])).toEqual(good.map((timeMs) => [timeMs, 0]));
+    expect(deadLetters.map(({ reason }) => reason)).toEqual([
+      'past_timestamp',
+      'future_timestamp',
+      'past_timestamp',
+    ]);
+  });
+
+  it('stamps with its best guess once nothing is held any more, and says that it is one', () => {
+    const { send, seen } = acceptor(stamped, guarded, [], { ...unknown, holding: false });
+    send('f/m1/temp', '21.5');
+    expect(seen().scalars).toMatchObject([{ timeMs: NOW, flags: RecordFlag.GATEWAY_TIME, quality: 1 }]);
   });
 });

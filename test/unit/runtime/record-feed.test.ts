@@ -127,3 +127,112 @@ describe('the record feed', () => {
     }
   });
 });
+
+describe('records that wait for the time of day', () => {
+  const BOOT_TIME = RecordFlag.GATEWAY_TIME | RecordFlag.BOOT_TIME;
+  const A2 = { index: 2, machineClass: 'pump', machine: 'm2', channel: 'a' };
+  const mark = (bootId: string, holds: boolean, offsetMs: number, isSet = true) => ({
+    ...{ bootId, holds, offsetMs, isSet },
+  });
+
+  /** Registers the channels of two machines. */
+  function bench(): Bench {
+    const fresh = new Bench();
+    fresh.writer.channel(A);
+    fresh.writer.channel(A2);
+    fresh.take();
+    return fresh;
+  }
+
+  /** The same journal in a new process. */
+  function replayed(journal: Uint8Array): Bench {
+    const again = new Bench();
+    for (const ref of [A, A2]) again.feed.register(ref);
+    again.windower.beginReplay();
+    again.feed.replay(journal, 1, 0);
+    again.windower.endReplay(0);
+    return again;
+  }
+
+  const timesOf = (windows: unknown[]) =>
+    (windows as { slices: { timeMs: Float64Array; quality: string }[] }[]).flatMap(({ slices }) =>
+      slices.flatMap(({ timeMs, quality }) => [...timeMs].map((t) => [t, quality])),
+    );
+
+  it('are told the time of their boot, once, and a replay of the journal gives the same windows', () => {
+    const live = bench();
+    live.writer.clock(mark('boot-1', true, 7));
+    for (const at of [0, 400, 1_000]) live.writer.scalar(0, BOOT_TIME, 0, 0, at, at);
+    const held = live.take()!;
+    expect([live.feed.held.samples, live.windower.openSamples(), held.acceptedSamples]).toEqual([3, 0, 3]);
+    live.writer.clock(mark('boot-1', false, T0));
+    const told = live.take()!;
+    expect([live.feed.held.samples, live.windower.openSamples() > 0]).toEqual([0, true]);
+    const journal = new Uint8Array([...held.journal!, ...told.journal!]);
+    const windows = live.windows();
+    expect(timesOf(windows).map(([t]) => t)).toEqual([T0, T0 + 400, T0 + 1_000]);
+    expect(replayed(journal).windows()).toEqual(windows);
+  });
+
+  it('of an earlier process of the same boot are told the time by the next one', () => {
+    const first = bench();
+    first.writer.clock(mark('boot-1', true, 7));
+    first.writer.scalar(0, BOOT_TIME, 0, 0, 50, 1);
+    const second = replayed(first.take()!.journal!);
+    expect(second.feed.held.samples).toBe(1);
+    second.writer.clock(mark('boot-1', true, 9));
+    second.writer.scalar(0, BOOT_TIME, 0, 0, 60, 2);
+    second.writer.clock(mark('boot-1', false, T0));
+    second.take(2);
+    expect(timesOf(second.windows()).map(([t]) => t)).toEqual([T0 + 50, T0 + 60]);
+  });
+
+  it('of an earlier boot go on with the guess of that boot, marked uncertain', () => {
+    const first = bench();
+    first.writer.clock(mark('boot-1', true, T0 - 1_000_000));
+    first.writer.scalar(0, BOOT_TIME, 0, 0, 50, 1);
+    const second = replayed(first.take()!.journal!);
+    second.writer.clock(mark('boot-2', false, T0));
+    second.take(2);
+    expect(timesOf(second.windows())).toEqual([[T0 - 1_000_000 + 50, 'uncertain']]);
+  });
+
+  it('keep their journal batches from their mark on, and those of their windows after they are told the time', () => {
+    const live = bench();
+    expect(live.feed.held.oldestBatch).toBe(Number.POSITIVE_INFINITY);
+    live.writer.clock(mark('boot-1', true, 7));
+    live.take(5);
+    expect(live.feed.held.oldestBatch).toBe(5);
+    live.writer.scalar(0, BOOT_TIME, 0, 0, 50, 1);
+    live.take(9);
+    live.writer.clock(mark('boot-1', false, T0));
+    live.take(12);
+    expect(live.feed.held.oldestBatch).toBe(Number.POSITIVE_INFINITY);
+    expect(live.windower.oldestBatchNeeded()).toBe(5);
+  });
+
+  it('hold back what comes later from their machine, unaltered, and nothing of other machines', () => {
+    const live = bench();
+    live.writer.clock(mark('boot-1', true, 7));
+    live.writer.scalar(0, 0, 0, 0, T0 - 5_000, 0);
+    live.writer.scalar(0, BOOT_TIME, 0, 0, 50, 1);
+    live.writer.scalar(0, 0, 0, 0, T0 + 60, 2);
+    live.writer.scalar(2, 0, 0, 0, T0 + 70, 3);
+    live.take();
+    expect([live.feed.held.samples, live.windower.openSamples()]).toEqual([2, 2]);
+    live.writer.clock(mark('boot-1', false, T0));
+    live.take(2);
+    expect(
+      timesOf(live.windows())
+        .map(([t]) => t)
+        .sort(),
+    ).toEqual([T0 - 5_000, T0 + 50, T0 + 60, T0 + 70]);
+    expect(live.windower.takeRefused()).toEqual({ late: 0, overLimit: 0 });
+  });
+
+  it('do not put a mark into the journal that nothing waited for', () => {
+    const live = bench();
+    live.writer.clock(mark('boot-1', false, T0));
+    expect(live.take()!.journal).toBeNull();
+  });
+});

@@ -60,7 +60,14 @@ class Real {
   }
 
   open(dataDir: string): Store {
-    return openStore({ dataDir, config: storeConfig(), sinks: SINKS, now: () => this.nowMs, logger: SILENT });
+    return openStore({
+      dataDir,
+      config: storeConfig(),
+      sinks: SINKS,
+      now: () => this.nowMs,
+      monotonicMs: () => this.nowMs,
+      logger: SILENT,
+    });
   }
 
   /** The files of this moment in a directory of their own, as a power cut would leave them. */

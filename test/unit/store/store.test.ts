@@ -265,6 +265,50 @@ describe('the outbox', () => {
     expect(store.checkLedger(0).balanced).toBe(true);
     store.close();
   });
+
+  it('evicts nothing because the clock was stepped or set, and remembers that over a restart', () => {
+    const DAY_MS = 86_400_000;
+    let now = NOON_MS;
+    let isSet = true;
+    const options = { now: () => now, isClockSet: () => isSet };
+    const store = folder.open({ maxAgeDays: 1 }, options);
+    store.commit(unit({ results: [result([point(1)])] }));
+    now += 3650 * DAY_MS;
+    store.clockMoved(3650 * DAY_MS);
+    while (store.idleStep());
+    expect(store.backlog('influx').points).toBe(1);
+    store.close();
+    isSet = false;
+    now += 2 * DAY_MS;
+    const unknown = folder.open({ maxAgeDays: 1 }, options);
+    expect(unknown.lastKnownMs).toBe(NOON_MS + 3650 * DAY_MS);
+    while (unknown.idleStep());
+    expect(unknown.backlog('influx').points).toBe(1);
+    isSet = true;
+    now += 1;
+    while (unknown.idleStep());
+    expect(unknown.ledger().points[0]).toMatchObject({ evicted: 1, pending: 0 });
+    unknown.close();
+  });
+
+  it('credits a clock that is set for the first time only to rows stamped while it was not', () => {
+    const DAY_MS = 86_400_000;
+    let now = NOON_MS;
+    let isSet = true;
+    const options = { now: () => now, isClockSet: () => isSet };
+    const before = folder.open({ maxAgeDays: 1 }, options);
+    before.commit(unit({ results: [result([point(1)])] }));
+    before.close();
+    isSet = false;
+    const store = folder.open({ maxAgeDays: 1 }, options);
+    store.commit(unit({ results: [result([point(2)])] }));
+    now += 40 * DAY_MS;
+    isSet = true;
+    store.clockMoved(40 * DAY_MS);
+    while (store.idleStep());
+    expect(store.readOutbox('influx', 10, 'backlog').map(({ id }) => id)).toStrictEqual([2]);
+    store.close();
+  });
 });
 
 describe('dead letters', () => {
