@@ -154,14 +154,20 @@ export class Pipeline {
     if (results.length === 0) return;
     this.#results = [];
     this.#settled = { ...NOTHING_SETTLED };
-    const records = { ...refused, settled: { ...refused.settled, ...NOTHING_SETTLED }, results: [] };
+    const records = {
+      ...refused,
+      channels: [],
+      settled: { ...refused.settled, ...NOTHING_SETTLED },
+      results: [],
+    };
     this.#unit = {
       ...refused,
       settled: { ...refused.settled, ...settled, late: refused.settled.late },
       results,
     };
-    const { trimBelowBatch, acceptedSamples: aheadSamples } = refused;
-    this.#commitUnit({ ...NO_RECORDS, settled, results, trimBelowBatch, aheadSamples });
+    // A machine that is not known after a restart has no closed windows: its channels go with its first result.
+    const { channels, trimBelowBatch, acceptedSamples: aheadSamples } = refused;
+    this.#commitUnit({ ...NO_RECORDS, channels, settled, results, trimBelowBatch, aheadSamples });
     this.#unit = records;
   }
 

@@ -204,6 +204,28 @@ describe('open windows larger than their share of the store', () => {
   });
 });
 
+describe('a full disk at the first sight of a machine', () => {
+  it('does not let its windows come twice after a crash', () => {
+    const next = lives(configOf({}));
+    let life = next();
+    life.diskFull = true;
+    life.send(100, 200, 1_500);
+    expect(life.tick()).toBe(false);
+    life.compute();
+    expect(life.tick()).toBe(false);
+    expect(life.windows).toEqual(['0 revision 0']);
+
+    life = next();
+    life.send(100, 200, 1_500, 2_500);
+    expect(life.tick()).toBe(true);
+    life.compute();
+    life.tick();
+    expect(life.windows).toEqual(['1000 revision 0']);
+    expect(life.store.ledger().samples).toMatchObject({ windowed: 3, late: 2 });
+    expect(life.store.checkLedger(life.windower.openSamples())).toMatchObject({ balanced: true });
+  });
+});
+
 describe('computing that is slower than the sensors', () => {
   it('makes the senders wait instead of gathering closed windows without bound', { timeout: 60_000 }, () => {
     const waveform = { kind: 'waveform', unit: 'g', sampleRateHz: 25_600, features: ['vib.basic'] };
