@@ -43,6 +43,12 @@ export function featurePoints(vector: FeatureVector): Point[] {
   return points;
 }
 
+/** True for a point that replaces an earlier one of the same identity, so that the two must not overtake each other. */
+export function isRevision({ fields }: Point): boolean {
+  const { revision } = fields;
+  return typeof revision === 'number' && revision > 0;
+}
+
 /** One point: score state, anomaly and RUL fields that exist for this window. Time is the window start. */
 export function assessmentPoint(assessment: Assessment): Point {
   const fields: Record<string, FieldValue> = {

@@ -40,13 +40,16 @@ export class Delivery {
   readonly #hints = new Set<string>();
   #delivered = 0;
 
-  /** @param lines '' for a point that has no line: it is dead from the start */
-  constructor(lines: readonly string[]) {
+  /**
+   * @param lines '' for a point that has no line: it is dead from the start
+   * @param superseded indices that need not be sent
+   */
+  constructor(lines: readonly string[], superseded: ReadonlySet<number> = NOTHING) {
     this.#lines = lines;
     const indices: number[] = [];
     for (let i = 0; i < lines.length; i++) {
       if (lines[i] === '') this.#dead.set(i, NO_LINE);
-      else indices.push(i);
+      else if (!superseded.has(i)) indices.push(i);
     }
     this.#groups = indices.length > 0 ? [{ indices, apart: false }] : [];
   }
@@ -171,4 +174,5 @@ export class Delivery {
   }
 }
 
+const NOTHING: ReadonlySet<number> = new Set();
 const NO_LINE = 'the point has no measurement, no time or no field with a finite value';

@@ -2,6 +2,7 @@
 
 import type { OutboxBatch, SettleOutcome } from '../domain/outbox.ts';
 import type { Point } from '../domain/point.ts';
+import { isRevision } from '../domain/points-of.ts';
 import { Delivery } from './delivery.ts';
 
 /** A few batches on their way to a sink. */
@@ -16,7 +17,7 @@ export class Shipment {
   constructor(batches: readonly OutboxBatch[], lines: readonly string[]) {
     this.batches = batches;
     this.#lines = lines;
-    this.delivery = new Delivery(lines);
+    this.delivery = new Delivery(lines, superseded(batches));
   }
 
   get points(): number {
@@ -40,4 +41,19 @@ export class Shipment {
       yield [batch, { delivered: batch.points.length - deadLettered.length, deadLettered }];
     }
   }
+}
+
+/** Indices of points that a later one of the same shipment revises: two of one identity have no order in a request. */
+function superseded(batches: readonly OutboxBatch[]): ReadonlySet<number> {
+  const points = batches.flatMap((batch) => batch.points);
+  const found = new Set<number>();
+  if (!points.some(isRevision)) return found;
+  const newest = new Map<string, number>();
+  for (const [index, { measurement, tags, timeMs }] of points.entries()) {
+    const identity = JSON.stringify([measurement, tags, timeMs]);
+    const before = newest.get(identity);
+    if (before !== undefined) found.add(before);
+    newest.set(identity, index);
+  }
+  return found;
 }

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { Point } from '../../../src/domain/point.ts';
 import { LaneReader } from '../../../src/forward/lane-reader.ts';
+import { Shipment } from '../../../src/forward/shipment.ts';
 import { MemoryOutbox, numberedPoints } from '../../support/memory-outbox.ts';
 
 function makeReader(ignoresAfterId: boolean) {
@@ -66,5 +68,53 @@ describe.each([false, true])('LaneReader (an outbox that ignores afterId: %s)', 
     expect(ids('live')).toEqual([2, 3, 4]);
     expect(ids('backlog')).toEqual([1]);
     expect(ids('backlog')).toEqual([]);
+  });
+});
+
+describe('points that revise earlier ones', () => {
+  const window = (revision: number): Point => ({
+    pointClass: 'aggregate',
+    measurement: 'machine_features',
+    tags: { machine: 'm' },
+    fields: { count: 4 + revision, revision },
+    timeMs: 1_700_000_000_000,
+  });
+
+  it('never overtake them by the live lane', () => {
+    const { outbox, append, ids } = makeReader(false);
+    outbox.append([window(0)]);
+    append(9);
+    outbox.append([window(1)]);
+    append(1);
+    expect(ids('live')).toEqual([10, 12]);
+    expect(ids('backlog', 200)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  it('wait until what the live lane took is settled', () => {
+    const { outbox, reader, ids } = makeReader(false);
+    outbox.append([window(0)]);
+    const live = reader.take('live', 30);
+    outbox.append([window(1)]);
+    expect(ids('live')).toEqual([]);
+    expect(ids('backlog')).toEqual([]);
+    outbox.settleOutbox('plant', 1, { delivered: 1, deadLettered: [] });
+    reader.release(live);
+    expect(ids('backlog')).toEqual([2]);
+  });
+
+  it('go alone where both are in one shipment', () => {
+    const shipment = new Shipment(
+      [
+        { id: 1, points: [window(0), ...numberedPoints(1)] },
+        { id: 2, points: [window(1)] },
+      ],
+      ['old', 'other', 'new'],
+    );
+    expect(shipment.lines(shipment.delivery.next(10))).toEqual(['other', 'new']);
+    shipment.delivery.accepted(2);
+    expect([...shipment.outcomes()].map(([{ id }, { delivered }]) => [id, delivered])).toEqual([
+      [1, 2],
+      [2, 1],
+    ]);
   });
 });
