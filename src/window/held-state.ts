@@ -11,17 +11,19 @@ export interface Emitted {
   readonly untilMs: number;
   /** Samples before that end which final windows had not settled; -1 while some of them waited for a revision. */
   readonly samples: number;
+  /** Highest revision of those that were not final: a restart goes on counting from there. */
+  readonly revision: number;
 }
 
-const NOTHING_EMITTED: Emitted = { untilMs: Number.NEGATIVE_INFINITY, samples: -1 };
+const NOTHING_EMITTED: Emitted = { untilMs: Number.NEGATIVE_INFINITY, samples: -1, revision: 0 };
 
 /**
  * Exact: floats keep every bit. Little-endian: u32 count, per channel f64 time, f64 value, u16 length, name; then f64
- * `untilMs` and f64 `samples` of what was emitted.
+ * `untilMs`, f64 `samples` and f64 `revision` of what was emitted.
  */
 export function encodeHeld(held: HeldByChannel, emitted: Emitted): Uint8Array {
   const names = [...held.keys()].map((name) => new TextEncoder().encode(name));
-  const out = new Uint8Array(names.reduce((sum, name) => sum + 18 + name.length, 20));
+  const out = new Uint8Array(names.reduce((sum, name) => sum + 18 + name.length, 28));
   const view = new DataView(out.buffer);
   view.setUint32(0, held.size, true);
   let at = 4;
@@ -35,6 +37,7 @@ export function encodeHeld(held: HeldByChannel, emitted: Emitted): Uint8Array {
   });
   view.setFloat64(at, emitted.untilMs, true);
   view.setFloat64(at + 8, emitted.samples, true);
+  view.setFloat64(at + 16, emitted.revision, true);
   return out;
 }
 
@@ -57,5 +60,7 @@ export function decodeHeld(bytes: Uint8Array): CarriedState {
     at += 18 + length;
   }
   if (at + 16 > bytes.length) return { held, emitted: NOTHING_EMITTED };
-  return { held, emitted: { untilMs: view.getFloat64(at, true), samples: view.getFloat64(at + 8, true) } };
+  const revision = at + 24 > bytes.length ? 0 : view.getFloat64(at + 16, true);
+  const emitted = { untilMs: view.getFloat64(at, true), samples: view.getFloat64(at + 8, true), revision };
+  return { held, emitted };
 }

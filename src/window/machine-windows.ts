@@ -61,6 +61,8 @@ export class MachineWindows {
   #restoredUntilMs = BEFORE_ALL_MS;
   /** Samples of the windows between that and `#closedUntilMs` when the newest was emitted; -1 if not known. */
   #restoredSamples = -1;
+  /** None of those windows was emitted with a higher revision. */
+  #restoredRevision = 0;
   readonly #holders = new WatermarkHolder();
   #holder: MachineChannel | null = null;
   #lastBucket = Number.NaN;
@@ -96,6 +98,7 @@ export class MachineWindows {
     this.#closedUntilMs =
       this.spec.allowedLatenessMs > 0 ? Math.max(closedUntilMs, emitted.untilMs) : closedUntilMs;
     this.#restoredSamples = emitted.samples;
+    this.#restoredRevision = emitted.revision;
     this.#watermarkMs = this.#closedUntilMs;
     for (const channel of this.#channels) {
       if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
@@ -245,7 +248,7 @@ export class MachineWindows {
       if (endMs > this.#closedUntilMs || endMs <= this.#finalUntilMs) continue;
       const emitted = this.#emitted.get(index);
       if (emitted) emitted.dirty = true;
-      else this.#emitted.set(index, { revision: this.#replaying ? 0 : -1, dirty: true });
+      else this.#emitted.set(index, { revision: this.#replaying ? this.#restoredRevision : -1, dirty: true });
     }
   }
 
@@ -365,9 +368,14 @@ export class MachineWindows {
   }
 
   #emittedUntil(untilMs: number): CarriedState['emitted'] {
-    if (this.spec.allowedLatenessMs === 0) return { untilMs, samples: 0 };
-    for (const { dirty } of this.#emitted.values()) if (dirty) return { untilMs, samples: -1 };
-    return { untilMs, samples: this.#samplesBefore(untilMs) };
+    if (this.spec.allowedLatenessMs === 0) return { untilMs, samples: 0, revision: 0 };
+    let revision = 0;
+    let isDirty = false;
+    for (const emitted of this.#emitted.values()) {
+      revision = Math.max(revision, emitted.revision);
+      isDirty ||= emitted.dirty;
+    }
+    return { untilMs, samples: isDirty ? -1 : this.#samplesBefore(untilMs), revision };
   }
 
   #samplesBefore(timeMs: number): number {

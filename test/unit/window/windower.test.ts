@@ -530,6 +530,27 @@ describe('a restart', () => {
   });
 });
 
+describe('a restart while late samples are allowed', () => {
+  it('goes on counting the revisions of its windows', () => {
+    const config = classOf({ allowedLatenessMs: 10_000 }, ONE);
+    const before = new Line(config);
+    before.addAll([sample(100), sample(1_100), sample(200)]);
+    before.windower.advance(1_000);
+    const [, last] = before.taken();
+    expect(last!.window.revision).toBe(1);
+
+    const after = new Line(config);
+    after.register('m', 'a');
+    after.windower.restore('m', last!.state, last!.closedUntilMs);
+    after.windower.beginReplay();
+    after.addAll([sample(100), sample(1_100), sample(200)]);
+    after.windower.endReplay(0);
+    after.add(sample(300));
+    after.windower.advance(1_000);
+    expect(after.windows().map(({ revision }) => revision)).toEqual([2]);
+  });
+});
+
 describe('the oldest journal batch needed', () => {
   it('is that of the oldest sample whose last window is not committed, closed or not', () => {
     const line = new Line(classOf({ hopMs: 500 }, ONE));
