@@ -4,6 +4,7 @@ import type { Config } from '../../../src/config/schema.ts';
 import type { ChannelRef } from '../../../src/domain/machine.ts';
 import { IngestCore } from '../../../src/ingest/ingest-core.ts';
 import { TopicRouter } from '../../../src/ingest/topic-router.ts';
+import { createSharedClock } from '../../../src/runtime/clock/shared-clock.ts';
 import { buildPipeline, type PipelineAssembly } from '../../../src/runtime/pipeline-assembly.ts';
 import { PipelineLoop } from '../../../src/runtime/pipeline-loop.ts';
 import type { FromPipeline } from '../../../src/runtime/pipeline-messages.ts';
@@ -91,7 +92,7 @@ export class Gateway {
       return;
     }
     this.#loop = new PipelineLoop(
-      { config: this.#config, ring: this.#ring, logLevel: 'error' },
+      { config: this.#config, ring: this.#ring, clock: createSharedClock(), logLevel: 'error' },
       this.assembly,
       clock,
       {
@@ -223,6 +224,7 @@ export class Gateway {
       sink: this.#writer,
       router: this.#router,
       now: () => world.wallMs,
+      clock: { isSet: true, holding: false, offsetMs: world.epochMs, floorMs: 0 },
       logger: SILENT,
       requestCommit: () =>
         world.after(this.#site.random.int(0, MAX_POST_MS), () => this.#loop!.tick(), this.thread),
