@@ -27,6 +27,7 @@ import {
   encodeFeatureState,
   type FeatureState,
 } from './features/feature-state.ts';
+import type { HistorySampler } from './features/history-samples.ts';
 import type { HealthMonitor } from './health/health-monitor.ts';
 import type { Assessor } from './inference/assessor.ts';
 import { MachineBoard } from './runtime/machine-board.ts';
@@ -41,6 +42,8 @@ export interface PipelineParts {
   readonly assessor: Assessor;
   readonly health: HealthMonitor;
   readonly store: Store;
+  /** Null: no history is kept on the device. */
+  readonly history: HistorySampler | null;
   /** Arrival clock in ms; never steps. */
   monotonicMs(): number;
 }
@@ -233,14 +236,14 @@ export class Pipeline {
     const writes = this.#stateAfter(closed);
     if (!assessor.needsInference(vector.machineClass)) {
       this.board.vector(vector);
-      this.#finish(closed, points, writes);
+      this.#finish(closed, vector, points, writes);
       return;
     }
     assessor.submit(vector, (outcome) => {
       writes.push(...outcome.stateWrites);
       this.#judge(outcome.assessment, points, writes);
       this.board.vector(vector);
-      this.#finish(closed, points, writes);
+      this.#finish(closed, vector, points, writes);
     });
   }
 
@@ -262,13 +265,15 @@ export class Pipeline {
     return writes;
   }
 
-  #finish(closed: ClosedWindow, points: Point[], stateWrites: StateWrite[]): void {
+  #finish(closed: ClosedWindow, vector: FeatureVector, points: Point[], stateWrites: StateWrite[]): void {
     const { window, closedUntilMs, settled } = closed;
     this.#computingSamples -= settledBy(closed);
     this.#settled.windowed += settled.samples;
     this.#settled.duplicate += settled.duplicates;
     this.#settled.volatile += settled.volatile;
-    this.#results.push({ machine: window.machine, closedUntilMs, points, stateWrites });
+    const result = { machine: window.machine, closedUntilMs, points, stateWrites };
+    const history = this.#parts.history?.sample(window, vector);
+    this.#results.push(history === undefined ? result : { ...result, history });
   }
 
   #nextUnit(trimBelowBatch: number): CommitUnit | null {

@@ -2,6 +2,7 @@
 
 import { classChecks } from './class-checks.ts';
 import { deliveryChecks } from './delivery-checks.ts';
+import { historyChecks } from './history-checks.ts';
 import { ingestChecks } from './ingest-checks.ts';
 import type { ConfigProblem } from './problem.ts';
 import type { Config } from './schema.ts';
@@ -10,7 +11,12 @@ import type { Config } from './schema.ts';
 export type CrossCheck = (config: Config) => Iterable<ConfigProblem>;
 
 /** Every rule, in the order of the file's sections. */
-export const CROSS_CHECKS: readonly CrossCheck[] = [...ingestChecks, ...classChecks, ...deliveryChecks];
+export const CROSS_CHECKS: readonly CrossCheck[] = [
+  ...ingestChecks,
+  ...classChecks,
+  ...deliveryChecks,
+  ...historyChecks,
+];
 
 /** Every violation of every rule. */
 export function crossProblems(config: Config): ConfigProblem[] {

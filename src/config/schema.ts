@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { clockSchema } from './schema-clock.ts';
 import { type deliverySchema, inferenceSchema, sinkSchema, storeSchema } from './schema-delivery.ts';
+import { historySchema } from './schema-history.ts';
 import { ingestSchema } from './schema-ingest.ts';
 import { machineClassSchema } from './schema-machine-class.ts';
 import { count, identifier, ms } from './schema-parts.ts';
@@ -40,6 +41,7 @@ export const configSchema = z.strictObject({
     .describe('one entry may stand for hundreds of machines'),
   inference: inferenceSchema.prefault({}),
   store: storeSchema.prefault({}),
+  history: historySchema.prefault({}),
   sinks: z.record(identifier, sinkSchema).default({}).describe('where points go; each has its own cursor'),
   statusIntervalMs: ms(1000, 3600000, 10000, 'how often the gateway writes its own status point'),
   http: httpSchema.prefault({}),
@@ -68,6 +70,7 @@ export type LineProtocolSinkConfig = Extract<SinkConfig, { type: 'line-protocol'
 export type DeliveryConfig = z.output<typeof deliverySchema>;
 export type StoreConfig = Config['store'];
 export type ClockConfig = Config['clock'];
+export type HistoryConfig = Config['history'];
 export type IngestConfig = Config['ingest'];
 export type IngestLimits = Config['ingest']['limits'];
 export type InferenceConfig = Config['inference'];

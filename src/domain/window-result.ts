@@ -1,5 +1,6 @@
 /** Everything one closed window leaves behind, made durable in one transaction. */
 
+import type { HistoryWindow } from './history.ts';
 import type { Point } from './point.ts';
 import type { StateWrite } from './state-write.ts';
 
@@ -9,4 +10,6 @@ export interface WindowResult {
   readonly closedUntilMs: number;
   readonly points: readonly Point[];
   readonly stateWrites: readonly StateWrite[];
+  /** What the on-device history keeps of the window; absent where there is no history. */
+  readonly history?: HistoryWindow;
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../domain/clock.ts';
 import type { FeatureSpec } from '../domain/feature-vector.ts';
 import { fullFeatureId } from '../domain/feature-vector.ts';
 import { FeatureExtractor } from '../features/extractor.ts';
+import { HistorySampler } from '../features/history-samples.ts';
 import { Forwarder } from '../forward/forwarder.ts';
 import type { PointWriter } from '../forward/write-outcome.ts';
 import { HealthMonitor } from '../health/health-monitor.ts';
@@ -55,6 +56,7 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
     monotonicMs,
     isClockSet: () => clock.isSet?.() ?? true,
     logger,
+    history: config.history,
   });
   const windower = new Windower(classes);
   const assessor = new Assessor({
@@ -66,7 +68,10 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
     monotonicMs,
   });
   const health = new HealthMonitor(classes);
-  const pipeline = new Pipeline({ classes, windower, extractors, assessor, health, store, monotonicMs });
+  const history = config.history.enabled ? new HistorySampler(config.history, classes) : null;
+  const pipeline = new Pipeline({
+    ...{ classes, windower, extractors, assessor, health, store, history, monotonicMs },
+  });
   const forwarders = Object.entries(config.sinks).map(
     ([sink, sinkConfig]) =>
       new Forwarder({

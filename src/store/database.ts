@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { describeError, GatewayError } from '../errors.ts';
-import { APPLICATION_ID, MIGRATIONS, PAGE_BYTES, SCHEMA_VERSION, TABLES } from './schema.ts';
+import { APPLICATION_ID, MIGRATIONS, PAGE_BYTES, SCHEMA_VERSION, TABLES, tablesOf } from './schema.ts';
 import { readTwins, TwinTable } from './twin-table.ts';
 
 export type Connection = Database.Database;
@@ -142,14 +142,14 @@ export function schemaVersion(db: Connection): number {
   return typeof sealed === 'number' ? sealed : header;
 }
 
-/** Runs the steps from `from` to the current version in one transaction. */
-export function migrate(db: Connection, from: number): void {
+/** Runs the steps from `from` to `to`, by default the current version, in one transaction. */
+export function migrate(db: Connection, from: number, to = SCHEMA_VERSION): void {
   db.transaction(() => {
-    for (let version = from + 1; version <= SCHEMA_VERSION; version += 1) {
+    for (let version = from + 1; version <= to; version += 1) {
       for (const sql of MIGRATIONS[version] ?? []) db.exec(sql);
     }
-    new TwinTable(db, 'meta').write('schema', SCHEMA_VERSION);
-    db.pragma(`user_version = ${SCHEMA_VERSION}`);
+    new TwinTable(db, 'meta').write('schema', to);
+    db.pragma(`user_version = ${to}`);
     db.pragma(`application_id = ${APPLICATION_ID}`);
   })();
 }
@@ -163,15 +163,15 @@ export function repairHeader(db: Connection): void {
     db.pragma(`application_id = ${APPLICATION_ID}`);
 }
 
-/** @throws CorruptDatabase unless the tables are exactly ours */
-export function checkTables(db: Connection): void {
+/** @throws CorruptDatabase unless the tables are exactly ours, as of a version */
+export function checkTables(db: Connection, version = SCHEMA_VERSION): void {
   const rows = db.prepare('SELECT name, sql FROM sqlite_schema').all() as { name: string; sql: string }[];
   const found = new Map(rows.map((row) => [row.name, row.sql]));
-  for (const [name, sql] of Object.entries(TABLES)) {
+  const expected = tablesOf(version);
+  for (const [name, sql] of expected) {
     if (found.get(name) !== sql) throw new CorruptDatabase(`table ${name} is not as it was made`);
   }
-  if (found.size !== Object.keys(TABLES).length)
-    throw new CorruptDatabase('the database holds foreign tables');
+  if (found.size !== expected.length) throw new CorruptDatabase('the database holds foreign tables');
 }
 
 /** Reads every page and how they hang together. Cost: the whole file. @throws CorruptDatabase */
@@ -181,16 +181,16 @@ export function checkPages(db: Connection): void {
 }
 
 /**
- * Makes an empty database of the current version at `path`, whole in that one file. What an interrupted attempt left
- * there goes first.
+ * Makes an empty database at `path`, by default of the current version, whole in that one file. What an interrupted
+ * attempt left there goes first.
  *
  * @throws SqliteError
  */
-export function createEmpty(path: string): void {
+export function createEmpty(path: string, version = SCHEMA_VERSION): void {
   removeDatabase(path);
   const db = openWriter(path);
   try {
-    migrate(db, 0);
+    migrate(db, 0, version);
     // Closing would do it, too, but keep its errors to itself.
     db.pragma('wal_checkpoint(TRUNCATE)');
   } finally {

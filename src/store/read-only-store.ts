@@ -7,6 +7,7 @@ import type { OutboxBacklog, OutboxBatch } from '../domain/outbox.ts';
 import { describeError, GatewayError } from '../errors.ts';
 import { type Connection, openReader, schemaVersion } from './database.ts';
 import { type DeadLetterFilter, listDeadLetters, type StoredDeadLetter } from './dead-letters.ts';
+import { HistoryView } from './history/history-view.ts';
 import { decodeBatch, Journal } from './journal.ts';
 import { emptyLedger, type LedgerState, ledgerFrom, ledgerOf } from './ledger-book.ts';
 import { readChannels } from './machine-tables.ts';
@@ -41,6 +42,20 @@ export class ReadOnlyStore {
 
   channels(): ChannelRef[] {
     return readChannels(this.#db).sort((a, b) => a.index - b.index);
+  }
+
+  /**
+   * The on-device history.
+   * @param xff share of a row's windows that may be missing before it is a gap
+   * @throws GatewayError MW_STORE_OPEN where the file is of a gateway that kept none
+   */
+  history(xff: number): HistoryView {
+    if (schemaVersion(this.#db) < 2) {
+      throw new GatewayError('MW_STORE_OPEN', 'the store was written by a gateway without history', {
+        hint: 'start this version of the gateway once, so that it brings the store up to date',
+      });
+    }
+    return new HistoryView(this.#db, xff);
   }
 
   /** Dead letters in id order; damaged ones are passed over. */

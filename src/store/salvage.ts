@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import type { ChannelRef } from '../domain/machine.ts';
 import { type Connection, checkTables, createEmpty, openReader, removeDatabase } from './database.ts';
 import { decodeDeadLetterRow, type StoredDeadLetter } from './dead-letters.ts';
+import { decodeBlock } from './history/block-table.ts';
+import { decodeLogRow } from './history/log-table.ts';
 import { decodeBatch } from './journal.ts';
 import { type LedgerRead, ledgerFrom } from './ledger-book.ts';
 import { type MachineState, mirroredEnds, unsealState } from './machine-tables.ts';
@@ -22,7 +24,7 @@ import { decodeBody, decodeHead } from './outbox-codec.ts';
 import type { OutboxRow } from './outbox-view.ts';
 import { type ScannedRow, scanPages } from './page-scan.ts';
 import { DATABASE_FILE } from './quarantine.ts';
-import { PAGE_BYTES } from './schema.ts';
+import { PAGE_BYTES, SCHEMA_VERSION } from './schema.ts';
 import { unsealJson } from './seal.ts';
 import { readTwins, type TwinKey, type TwinTableName } from './twin-table.ts';
 
@@ -43,7 +45,7 @@ function tryOpen(path: string): Connection | null {
   let db: Connection | null = null;
   try {
     db = openReader(path);
-    checkTables(db);
+    checkTablesOfAny(db);
     return db;
   } catch {
     db?.close();
@@ -51,13 +53,27 @@ function tryOpen(path: string): Connection | null {
   }
 }
 
+/** The file may have been moved aside by an older gateway. */
+function checkTablesOfAny(db: Connection): void {
+  for (let version = SCHEMA_VERSION; version > 1; version -= 1) {
+    try {
+      checkTables(db, version);
+      return;
+    } catch {
+      // Perhaps one of the versions before.
+    }
+  }
+  checkTables(db, 1);
+}
+
 /**
- * Replaces the pages that hold the list of tables by those of an empty file: all files of one schema version place
- * their tables alike. The original pages are kept beside it.
+ * Replaces the pages that hold the list of tables by those of an empty file: all files made by one schema version
+ * place their tables alike. Tables a migration added stand anywhere: those are left to the search page by page. The
+ * original pages are kept beside it.
  */
 function restoreSchemaPages(folder: string, path: string): boolean {
   try {
-    const pages = emptySchemaPages(join(folder, 'template.db'));
+    const pages = fittingSchemaPages(folder, path);
     const pageCount = Math.floor(statSync(path).size / PAGE_BYTES);
     if (pageCount < Math.max(...pages.keys())) return false;
     const first = pages.get(1)!;
@@ -72,9 +88,32 @@ function restoreSchemaPages(folder: string, path: string): boolean {
   }
 }
 
+/** The list of tables of the newest version whose pages hold a list of tables in this file, too. */
+function fittingSchemaPages(folder: string, path: string): Map<number, Buffer> {
+  const template = join(folder, 'template.db');
+  const oldest = emptySchemaPages(template, 1);
+  for (let version = SCHEMA_VERSION; version > 1; version -= 1) {
+    const pages = emptySchemaPages(template, version);
+    const added = [...pages.keys()].filter((n) => !oldest.has(n));
+    if (added.every((n) => pageOf(path, n).includes('CREATE TABLE'))) return pages;
+  }
+  return oldest;
+}
+
+function pageOf(path: string, pageNumber: number): Buffer {
+  const page = Buffer.alloc(PAGE_BYTES);
+  const file = openSync(path, 'r');
+  try {
+    readSync(file, page, 0, PAGE_BYTES, (pageNumber - 1) * PAGE_BYTES);
+    return page;
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Pages of an empty file's list of tables, by page number (from 1). */
-function emptySchemaPages(path: string): Map<number, Buffer> {
-  createEmpty(path);
+function emptySchemaPages(path: string, version: number): Map<number, Buffer> {
+  createEmpty(path, version);
   const template = openReader(path);
   const numbers = template
     .prepare("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'")
@@ -112,6 +151,9 @@ export interface Essentials {
   readonly states: readonly MachineState[];
   /** Null where neither the table nor its mirror can be read: then the journal must not be replayed. */
   readonly closedUntil: ReadonlyMap<string, number> | null;
+  /** Which series had a history: id of the machine -> its sealed row; and what of it no block holds. */
+  readonly historyMachines: ReadonlyMap<TwinKey, unknown>;
+  readonly historyLog: readonly { readonly id: number; readonly body: Buffer }[];
 }
 
 /** Reads the small tables as far as they can be read. Never throws. */
@@ -125,6 +167,8 @@ export function readEssentials(source: Quarantined): Essentials {
     channels: readableChannels(source),
     states: states ?? [],
     closedUntil: table === null && states === null ? null : ends,
+    historyMachines: twinsOrNull(source, 'history_machine') ?? scannedTwins(source, 'history_machine'),
+    historyLog: [...readableHistoryLog(source)],
   };
 }
 
@@ -138,17 +182,17 @@ function twinsOrNull({ db }: Quarantined, name: TwinTableName): Map<TwinKey, unk
 
 function readableChannels(source: Quarantined): ChannelRef[] {
   const byIndex = new Map<number, ChannelRef>();
-  for (const ref of (twinsOrNull(source, 'channel') ?? scannedChannels(source)).values()) {
+  for (const ref of (twinsOrNull(source, 'channel') ?? scannedTwins(source, 'channel')).values()) {
     byIndex.set((ref as ChannelRef).index, ref as ChannelRef);
   }
   return [...byIndex.values()];
 }
 
-function scannedChannels({ path }: Quarantined): Map<TwinKey, unknown> {
+function scannedTwins({ path }: Quarantined, table: TwinTableName): Map<TwinKey, unknown> {
   const found = new Map<TwinKey, unknown>();
   for (const { blobs } of scanPages(path)) {
     const [seal, twin] = blobs;
-    const sound = (unsealJson('channel', seal) ?? unsealJson('channel', twin)) as [TwinKey, unknown] | null;
+    const sound = (unsealJson(table, seal) ?? unsealJson(table, twin)) as [TwinKey, unknown] | null;
     if (sound !== null) found.set(sound[0], sound[1]);
   }
   return found;
@@ -198,6 +242,22 @@ export function* readableDeadLetters(source: Quarantined): Generator<StoredDeadL
   }
 }
 
+/** Sound rows of the history's log. */
+function* readableHistoryLog(source: Quarantined): Generator<{ id: number; body: Buffer }> {
+  for (const { id, blobs } of rowsOf(source, 'history_log', ['body'])) {
+    const [body] = blobs;
+    if (body !== undefined && decodeLogRow(id, body) !== null) yield { id, body };
+  }
+}
+
+/** Sound blocks of the history. */
+export function* readableHistoryBlocks(source: Quarantined): Generator<{ id: number; body: Buffer }> {
+  for (const { id, blobs } of rowsOf(source, 'history_block', ['body'])) {
+    const [body] = blobs;
+    if (body !== undefined && decodeBlock(id, body).state === 'rows') yield { id, body };
+  }
+}
+
 /** Largest id of a table, null where it can't be read. */
 export function largestId(db: Connection | null, table: 'journal' | 'outbox' | 'dead_letter'): number | null {
   try {
@@ -230,11 +290,20 @@ function* rowsOf(
   yield* scanPages(path);
 }
 
+/** Undefined where the file has no such table, or none that can be found. */
+function prepared(db: Connection | null, sql: string) {
+  try {
+    return db?.prepare(sql).raw();
+  } catch {
+    return undefined;
+  }
+}
+
 type Next = ScannedRow | null | 'unreadable';
 
 function readNext(db: Connection | null, table: string, columns: readonly string[]): (after: number) => Next {
   const sql = `SELECT id, ${columns.join(', ')} FROM ${table} WHERE id > ? ORDER BY id LIMIT 1`;
-  const statement = db?.prepare(sql).raw();
+  const statement = prepared(db, sql);
   return (after) => {
     try {
       if (statement === undefined) return 'unreadable';

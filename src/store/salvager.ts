@@ -8,6 +8,8 @@ import { basename } from 'node:path';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Connection } from './database.ts';
 import type { DeadLetterTable, StoredDeadLetter } from './dead-letters.ts';
+import type { HistoryWriter } from './history/history-writer.ts';
+import { LogTable } from './history/log-table.ts';
 import { isTaken } from './id-ranges.ts';
 import { emptyLedger, expectedPending, type LedgerState } from './ledger-book.ts';
 import { MachineTables } from './machine-tables.ts';
@@ -21,6 +23,7 @@ import {
   openQuarantined,
   type Quarantined,
   readableDeadLetters,
+  readableHistoryBlocks,
   readableJournal,
   readableOutbox,
   readEssentials,
@@ -34,7 +37,8 @@ const JOURNAL_ROWS_PER_TRANSACTION = 1000;
 
 export type SalvagedItem =
   | { readonly kind: 'outbox'; readonly row: OutboxRow }
-  | { readonly kind: 'dead_letter'; readonly letter: StoredDeadLetter };
+  | { readonly kind: 'dead_letter'; readonly letter: StoredDeadLetter }
+  | { readonly kind: 'history'; readonly block: { readonly id: number; readonly body: Buffer } };
 
 /** Brings back the rows of one quarantined file. */
 export class Salvager {
@@ -82,9 +86,14 @@ export class Salvager {
   }
 
   /** Puts one row back, if there is room and somebody still wants it. Inside the caller's transaction. */
-  restore(item: SalvagedItem, draft: LedgerState, { outbox, deadLetters, budget }: SalvageTarget): void {
+  restore(item: SalvagedItem, draft: LedgerState, target: SalvageTarget): void {
+    const { outbox, deadLetters, budget, history } = target;
     if (item.kind === 'dead_letter') {
       if (deadLetters.insert(item.letter.id, item.letter)) this.salvagedRows += 1;
+      return;
+    }
+    if (item.kind === 'history') {
+      if (history?.restoreBlock(item.block.id, item.block.body)) this.salvagedRows += 1;
       return;
     }
     const { id, head } = item.row;
@@ -122,6 +131,7 @@ export interface SalvageTarget {
   readonly outbox: Outbox;
   readonly deadLetters: DeadLetterTable;
   readonly budget: SpaceBudget;
+  readonly history: HistoryWriter | null;
 }
 
 function adoptRow(draft: LedgerState, id: number, head: OutboxHead): void {
@@ -136,6 +146,7 @@ function adoptRow(draft: LedgerState, id: number, head: OutboxHead): void {
 function* items(source: Quarantined): Generator<SalvagedItem> {
   for (const row of readableOutbox(source)) yield { kind: 'outbox', row };
   for (const letter of readableDeadLetters(source)) yield { kind: 'dead_letter', letter };
+  for (const block of readableHistoryBlocks(source)) yield { kind: 'history', block };
 }
 
 function bringEssentials(db: Connection, source: Quarantined): void {
@@ -146,8 +157,16 @@ function bringEssentials(db: Connection, source: Quarantined): void {
     machines.writeChannels(essentials.channels);
     for (const [machine, endMs] of essentials.closedUntil ?? []) machines.writeClosedUntil(machine, endMs);
     for (const state of essentials.states) machines.writeState(state);
+    bringHistory(db, essentials);
   })();
   if (essentials.closedUntil !== null) bringJournal(db, source);
+}
+
+function bringHistory(db: Connection, { historyMachines, historyLog }: Essentials): void {
+  const machines = new TwinTable(db, 'history_machine');
+  for (const [id, value] of historyMachines) machines.write(id, value);
+  const log = new LogTable(db);
+  for (const { id, body } of historyLog) log.append(id, body);
 }
 
 function bringJournal(db: Connection, source: Quarantined): void {

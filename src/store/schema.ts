@@ -1,7 +1,7 @@
 /** The tables of `millwright.db`, their version and the steps from older ones: the one place with DDL. */
 
 /** Goes up with every change of the tables; a file with a higher one is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * Bytes of a page. A commit of records writes one or two pages to the log, and the file system flushes blocks of 4 KiB:
@@ -31,9 +31,27 @@ export const TABLES: Readonly<Record<string, string>> = {
   dead_letter: 'CREATE TABLE dead_letter (id INTEGER PRIMARY KEY, head BLOB, body BLOB)',
   quarantine:
     'CREATE TABLE quarantine (id INTEGER PRIMARY KEY, origin TEXT, origin_key TEXT, at_ms REAL, body BLOB)',
+  history_machine: 'CREATE TABLE history_machine (id INTEGER PRIMARY KEY, seal BLOB, twin BLOB)',
+  history_log: 'CREATE TABLE history_log (id INTEGER PRIMARY KEY, body BLOB)',
+  history_block: 'CREATE TABLE history_block (id INTEGER PRIMARY KEY, body BLOB)',
 };
+
+/** Version from which a table exists, where that is not the first. */
+const SINCE: Readonly<Record<string, number>> = { history_machine: 2, history_log: 2, history_block: 2 };
+
+/** Names and SQL of the tables of a version, in the order they are made. */
+export function tablesOf(version: number): [name: string, sql: string][] {
+  return Object.entries(TABLES).filter(([name]) => (SINCE[name] ?? 1) <= version);
+}
+
+function addedIn(version: number): string[] {
+  return Object.entries(TABLES)
+    .filter(([name]) => (SINCE[name] ?? 1) === version)
+    .map(([, sql]) => sql);
+}
 
 /** One step from version n - 1 to n (index n): SQL run in one transaction after a copy of the file was taken. */
 export const MIGRATIONS: Readonly<Record<number, readonly string[]>> = {
-  1: Object.values(TABLES),
+  1: addedIn(1),
+  2: addedIn(2),
 };

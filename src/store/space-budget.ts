@@ -10,6 +10,8 @@ import { PAGE_BYTES } from './schema.ts';
 const OVERHEAD_BYTES = 131_072;
 /** Share of the budget the journal may take: what a crash would need is never given up, so it must not take all. */
 const JOURNAL_SHARE = 0.5;
+/** Share of the budget the history may take; the other shares are of what it leaves. */
+const HISTORY_SHARE = 0.4;
 /** Share of the budget that assessments and alarms keep, however much of anything else there is. */
 const RESERVE_SHARE = 0.1;
 /** Of that, for the newest dead letters. */
@@ -32,11 +34,9 @@ export function isReserved(pointClass: PointClass): boolean {
 
 /** The bounds of one database. */
 export class SpaceBudget {
-  /** For assessments and alarms alone. */
-  readonly reserveBytes: number;
-  readonly deadLetterReserveBytes: number;
-  readonly maxJournalBytes: number;
   readonly maxBytes: number;
+  /** What the history's archives take once they are reserved, and how much of that is not reserved yet. */
+  history: { readonly bytes: number; readonly unreservedBytes: number } = { bytes: 0, unreservedBytes: 0 };
   readonly #minFreeBytes: number;
   readonly #dataDir: string;
   readonly #pages;
@@ -44,15 +44,34 @@ export class SpaceBudget {
 
   constructor(db: Connection, dataDir: string, config: StoreConfig) {
     this.maxBytes = config.maxBytes;
-    this.reserveBytes = config.maxBytes * RESERVE_SHARE;
-    this.deadLetterReserveBytes = config.maxBytes * DEAD_LETTER_SHARE;
-    this.maxJournalBytes = config.maxBytes * JOURNAL_SHARE;
     this.#minFreeBytes = config.minFreeBytes;
     this.#dataDir = dataDir;
     // A quota below the size of the disk keeps deleting possible, which a full disk does not.
     db.pragma(`max_page_count = ${Math.floor(config.maxBytes / PAGE_BYTES)}`);
     this.#pages = db.prepare('PRAGMA page_count').pluck();
     this.#freePages = db.prepare('PRAGMA freelist_count').pluck();
+  }
+
+  /** Bytes history may take at most. */
+  get maxHistoryBytes(): number {
+    return this.maxBytes * HISTORY_SHARE;
+  }
+
+  /** For assessments and alarms alone. */
+  get reserveBytes(): number {
+    return this.#sharedBytes * RESERVE_SHARE;
+  }
+
+  get deadLetterReserveBytes(): number {
+    return this.#sharedBytes * DEAD_LETTER_SHARE;
+  }
+
+  get maxJournalBytes(): number {
+    return this.#sharedBytes * JOURNAL_SHARE;
+  }
+
+  get #sharedBytes(): number {
+    return this.maxBytes - this.history.bytes;
   }
 
   /** Bytes of the database file. */
@@ -75,7 +94,8 @@ export class SpaceBudget {
     demand: Demand,
     held: Readonly<Record<PointClass, number>>,
   ): { readonly bytes: number; readonly mayTakeReserve: boolean } {
-    const used = this.fileBytes - this.reusableBytes + OVERHEAD_BYTES;
+    const promised = this.history.unreservedBytes + OVERHEAD_BYTES;
+    const used = this.fileBytes - this.reusableBytes + promised;
     const over = used + demand.bytes - this.maxBytes;
     const inReserve = Math.min(held.assessment + held.alarm, this.reserveBytes);
     const overUnreserved =
@@ -85,6 +105,12 @@ export class SpaceBudget {
     const most = Math.max(over, overUnreserved);
     const slack = Math.min(this.maxBytes * SLACK_SHARE, MAX_SLACK_BYTES);
     return { bytes: most <= 0 ? 0 : most + slack, mayTakeReserve: overUnreserved <= 0 };
+  }
+
+  /** True if `bytes` that are promised already fit into the file as it may grow now. */
+  hasRoom(bytes: number): boolean {
+    const used = this.fileBytes - this.reusableBytes;
+    return used + bytes + OVERHEAD_BYTES <= this.maxBytes && !this.isShortOfDisk(bytes);
   }
 
   /** True where the disk is short and the file has no room of its own for `bytes`. */

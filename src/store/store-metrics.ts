@@ -40,6 +40,7 @@ export function storeMetrics(writer: StoreWriter, salvager: Salvager | null): Me
     { name: 'millwright_dead_letters_total', value: state.deadLetteredMessages },
     { name: 'millwright_dead_letters_dropped_total', value: state.deadLettersDropped },
     { name: 'millwright_dead_letters', value: deadLetters.count },
+    ...(writer.history?.metrics() ?? []),
   ];
 }
 

@@ -5,7 +5,7 @@
  * flushed. A commit that carries records alone touches one page, the journal's: its sample totals stand in the row.
  */
 
-import type { StoreConfig } from '../config/schema.ts';
+import type { HistoryConfig, StoreConfig } from '../config/schema.ts';
 import type { DeadLetter } from '../domain/dead-letter.ts';
 import type { Point, PointClass } from '../domain/point.ts';
 import type { WindowResult } from '../domain/window-result.ts';
@@ -15,6 +15,7 @@ import type { CommitUnit } from './commit-unit.ts';
 import type { Connection } from './database.ts';
 import { DeadLetterTable } from './dead-letters.ts';
 import { Ballast } from './disk-space.ts';
+import { type HistoryDraft, HistoryWriter } from './history/history-writer.ts';
 import { countSamples, encodeBatch, Journal } from './journal.ts';
 import { draftOf, type LedgerState, writeLedger } from './ledger-book.ts';
 import { MachineTables } from './machine-tables.ts';
@@ -31,6 +32,8 @@ const SAVE_DELAY_MS = 5_000;
 const MAX_WAITING_SETTLES = 256;
 /** Batches that may be trimmed before a commit without results does it. */
 const TRIM_BATCHES = 256;
+/** Room without which the history waits; blocks that are reserved or filled in one transaction. */
+const HISTORY_STEP_BYTES = 131_072;
 /** After this many commits a note of an earlier failure is taken back. */
 const TRUSTED_AFTER_COMMITS = 4096;
 
@@ -38,6 +41,8 @@ export interface WriterOptions {
   readonly dataDir: string;
   readonly config: StoreConfig;
   readonly logger: Logger;
+  /** Absent or not enabled: no history is kept. */
+  readonly history?: HistoryConfig;
   /** Time of day, ms; never goes back. */
   now(): number;
   /** ms; for how long something waited. Left out: the process's own. */
@@ -55,6 +60,14 @@ interface Written {
   saved: boolean;
 }
 
+/** What a unit adds, as it will stand in the tables. */
+interface Encoded {
+  readonly points: readonly EncodedRow[];
+  readonly history: HistoryDraft | null;
+  /** Of all of it. */
+  readonly demand: Demand;
+}
+
 /** The one writer: tables, bounds and accounts. */
 export class StoreWriter {
   readonly transactions: Transactions;
@@ -66,6 +79,7 @@ export class StoreWriter {
   readonly deadLetters: DeadLetterTable;
   readonly machines: MachineTables;
   readonly overflow: Overflow;
+  readonly history: HistoryWriter | null;
   /** True while rows with old ids may still come back: gaps in the cursors stay open. */
   isSalvaging = false;
   givenUpPoints = 0;
@@ -95,6 +109,10 @@ export class StoreWriter {
     this.deadLetters = new DeadLetterTable(db);
     const { outbox, deadLetters, budget } = this;
     this.overflow = new Overflow({ outbox, deadLetters, budget });
+    this.history = options.history?.enabled
+      ? new HistoryWriter(db, { config: options.history, maxBytes: this.budget.maxHistoryBytes, logger })
+      : null;
+    this.#noteHistory();
   }
 
   /** Takes over the accounts as they were found at open. */
@@ -124,16 +142,36 @@ export class StoreWriter {
       return;
     }
     const points = this.#encode(unit.results);
-    const demand = demandOf(unit, points);
+    const history = this.history?.draft(unit.results) ?? null;
+    const demand = demandOf(unit, points, history?.bytes ?? 0);
     this.#admit(unit, demand.bytes);
     const kind = hasRecords(unit) || unit.deadLetters.length > 0 ? 'adding' : 'freeing';
     const written = this.transactions.run(
       kind,
-      () => this.#write(unit, points, demand),
+      () => this.#write(unit, { points, history, demand }),
       () => this.#rolledBack(),
     );
     this.#adopt(written);
+    if (history !== null) this.history!.adopt(history);
+    this.#noteHistory();
     this.transactions.afterCommit();
+  }
+
+  /** One piece of the history's work that can wait. @returns true if there is more to do at once */
+  historyStep(): boolean {
+    if (this.history === null || this.isSalvaging || !this.budget.hasRoom(HISTORY_STEP_BYTES)) return false;
+    const more = this.history.step((work) => {
+      this.transactions.run('adding', work, () => {});
+      this.transactions.afterCommit();
+    });
+    this.#noteHistory();
+    return more;
+  }
+
+  #noteHistory(): void {
+    const { history } = this;
+    if (history !== null)
+      this.budget.history = { bytes: history.bytes, unreservedBytes: history.unreservedBytes };
   }
 
   /** A transaction of its own, for what does not come with a unit; saves everything that waits. */
@@ -245,7 +283,7 @@ export class StoreWriter {
     return { draft, journalBytes: this.#journalBytes, firstBatchId: this.#firstBatchId, saved: false };
   }
 
-  #write(unit: CommitUnit, points: readonly EncodedRow[], demand: Demand): Written {
+  #write(unit: CommitUnit, { points, history, demand }: Encoded): Written {
     const written = this.#begun(this.#booked(unit));
     const { draft } = written;
     if (!this.overflow.makeRoom(draft, demand)) throw this.#noRoom(demand);
@@ -258,6 +296,7 @@ export class StoreWriter {
     this.machines.writeChannels(unit.channels);
     for (const result of unit.results) this.machines.writeResult(result);
     this.outbox.append(draft, points, this.#options.now());
+    if (history !== null) this.history!.write(history);
     const trimmed = this.#trim(unit, written);
     const caughtUp = this.#state.aheadSamples > 0;
     if (trimmed || touchesTables(unit) || caughtUp || this.isOverdue) this.#save(written, unit.deadLetters);
@@ -333,11 +372,12 @@ export class StoreWriter {
   }
 }
 
-function demandOf(unit: CommitUnit, rows: readonly EncodedRow[]): Demand {
+/** @param historyBytes what the history adds; it comes with any result, so it may use the reserve */
+function demandOf(unit: CommitUnit, rows: readonly EncodedRow[], historyBytes: number): Demand {
   const bytesOf = (some: readonly EncodedRow[]) => some.reduce((sum, { body }) => sum + body.length, 0);
   const reserved = bytesOf(rows.filter(({ pointClass }) => isReserved(pointClass)));
   const unreservedBytes = bytesOf(rows) - reserved + (unit.journal?.length ?? 0);
-  return { bytes: reserved + unreservedBytes, unreservedBytes };
+  return { bytes: reserved + unreservedBytes + historyBytes, unreservedBytes };
 }
 
 function hasRecords(unit: CommitUnit): boolean {

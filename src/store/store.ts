@@ -247,11 +247,7 @@ export class Store implements MetricSource, OutboxReader {
 
   /** What only memory knows goes to the disk; where it can't now, a later call tries again. */
   #saveUnlessFull(): void {
-    try {
-      this.#writer.writeApart(() => {});
-    } catch (error) {
-      if (!(error instanceof GatewayError && error.code === 'MW_STORE_WRITE')) throw error;
-    }
+    unlessFull(() => this.#writer.writeApart(() => {}));
   }
 
   /** What the sink has not taken yet. */
@@ -307,7 +303,7 @@ export class Store implements MetricSource, OutboxReader {
 
   /**
    * One bounded piece of the work that can wait: saving, folding the log back, evicting by age, orders of the command
-   * line, bringing back rows of a damaged file. Writes nothing where nothing happened.
+   * line, filling the history, bringing back rows of a damaged file. Writes nothing where nothing happened.
    *
    * @returns true if there is more to do at once
    */
@@ -318,7 +314,8 @@ export class Store implements MetricSource, OutboxReader {
     this.#restoreBallast();
     const aged = this.#ageing.step(ROWS_PER_STEP);
     const served = this.#orders.serve((order) => this.settleDeadLetters(order));
-    return this.salvageStep() || aged || served;
+    const folded = unlessFull(() => this.#writer.historyStep()) ?? false;
+    return this.salvageStep() || aged || served || folded;
   }
 
   #restoreBallast(): void {
@@ -339,6 +336,7 @@ export class Store implements MetricSource, OutboxReader {
     });
     if (isDone) {
       salvager.finish();
+      this.#writer.history?.salvaged();
       this.#salvager = null;
     }
     return !isDone;
@@ -360,5 +358,15 @@ export class Store implements MetricSource, OutboxReader {
     this.#salvager?.close();
     this.#db.close();
     this.#lock.close();
+  }
+}
+
+/** Undefined where the disk takes nothing now: a later call tries again. */
+function unlessFull<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof GatewayError && error.code === 'MW_STORE_WRITE') return undefined;
+    throw error;
   }
 }

@@ -9,7 +9,13 @@ import type { Connection } from './database.ts';
 import { sealJson, unsealJson } from './seal.ts';
 
 /** Tables of this shape and the name of their key column. */
-const KEY_COLUMNS = { meta: 'name', ledger: 'name', channel: 'id', closed_until: 'machine' } as const;
+const KEY_COLUMNS = {
+  meta: 'name',
+  ledger: 'name',
+  channel: 'id',
+  closed_until: 'machine',
+  history_machine: 'id',
+} as const;
 
 export type TwinTableName = keyof typeof KEY_COLUMNS;
 export type TwinKey = string | number;

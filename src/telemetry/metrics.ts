@@ -80,6 +80,20 @@ export const METRICS = {
     type: 'gauge',
     help: '1 while rows of a damaged file are being brought back',
   },
+  millwright_history_series: { type: 'gauge', help: 'Series the on-device history keeps' },
+  millwright_history_bytes: { type: 'gauge', help: 'Bytes of the on-device history, by part' },
+  millwright_history_folds_total: {
+    type: 'counter',
+    help: 'Stretches of a machine moved from the history log into archives',
+  },
+  millwright_history_damaged_total: {
+    type: 'counter',
+    help: 'Blocks and log rows of the history that were not what was written: gaps',
+  },
+  millwright_history_refused_total: {
+    type: 'counter',
+    help: 'Series (max_series, max_bytes) and windows (log_full, late) the history left out, by reason',
+  },
   millwright_samples_total: { type: 'counter', help: 'Account of samples, by term' },
   millwright_ledger_checks_total: {
     type: 'counter',

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { configSchema, type StoreConfig } from '../../src/config/schema.ts';
+import { configSchema, type HistoryConfig, type StoreConfig } from '../../src/config/schema.ts';
 import type { Point } from '../../src/domain/point.ts';
 import { SCALAR_BYTES } from '../../src/domain/record.ts';
 import { recordViews, writeScalar } from '../../src/domain/record-codec.ts';
@@ -24,6 +24,7 @@ export interface StoreOpenOptions {
   readonly sinks?: readonly string[];
   readonly now?: () => number;
   readonly isClockSet?: () => boolean;
+  readonly history?: HistoryConfig;
 }
 
 export interface StoreFolder {
@@ -46,6 +47,7 @@ export function storeFolder(): StoreFolder {
         ...(options.now === undefined ? {} : { monotonicMs: options.now }),
         ...(options.isClockSet === undefined ? {} : { isClockSet: options.isClockSet }),
         logger: SILENT,
+        ...(options.history === undefined ? {} : { history: options.history }),
       }),
     remove: () => rmSync(path, { recursive: true, force: true }),
   };

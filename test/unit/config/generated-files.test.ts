@@ -51,7 +51,7 @@ describe('the generated files', () => {
   it('show every key, in force or behind a #', () => {
     const example = exampleYaml();
     const missing = allKeys(configJsonSchema()).filter(
-      (key) => !new RegExp(`^ *(# *(- )?)?${key}:`, 'm').test(example),
+      (key) => !new RegExp(`^ *(# *)?(- )?${key}:`, 'm').test(example),
     );
     expect(missing).toEqual([]);
   });

@@ -79,6 +79,7 @@ class Life {
       }),
       health: new HealthMonitor(classes),
       store: this.store,
+      history: null,
       monotonicMs: () => this.nowMs,
     });
     this.pipeline.recover();

@@ -1,0 +1,156 @@
+/**
+ * Windows whose time no block holds yet, one row per commit: they travel in the transaction of their window's result
+ * and are what the history is rebuilt from after a crash.
+ *
+ * A row is sealed (`seal.ts`) and holds sections, one per window, little-endian:
+ * u32 machine, u16 plain values, u16 channel values, f64 window start, f64 final mark, then plain values
+ * (u16 series, f32) and channel values (u16 series, f32 average, min, max, last).
+ */
+
+import type { Connection } from '../database.ts';
+import { sealBytes, unsealBytes } from '../seal.ts';
+
+const SECTION_BYTES = 24;
+const PLAIN_BYTES = 6;
+const CHANNEL_BYTES = 18;
+
+/** One window of one machine. */
+export interface LogSection {
+  readonly machineId: number;
+  readonly startMs: number;
+  /** Windows of the machine that end at or before this never come again. */
+  readonly finalMs: number;
+  /** Index into the machine's series. */
+  readonly series: Uint16Array;
+  /** Four values per series: average, min, max, last; exact 32-bit floats. */
+  readonly values: Float32Array;
+}
+
+export interface LogRow {
+  readonly id: number;
+  readonly bytes: number;
+  /** Null where the row is not what was written. */
+  readonly sections: readonly LogSection[] | null;
+}
+
+function tagOf(id: number): string {
+  return `history_log\0${id}`;
+}
+
+function isPlain(values: Float32Array, i: number): boolean {
+  const average = values[4 * i];
+  return average === values[4 * i + 1] && average === values[4 * i + 2] && average === values[4 * i + 3];
+}
+
+function plainCount({ series, values }: LogSection): number {
+  return series.reduce((sum, _id, i) => sum + (isPlain(values, i) ? 1 : 0), 0);
+}
+
+/** Body of a row. */
+export function encodeLogRow(id: number, sections: readonly LogSection[]): Buffer {
+  const counts = sections.map(plainCount);
+  const bytes = sections.reduce(
+    (sum, { series }, i) =>
+      sum + SECTION_BYTES + counts[i]! * PLAIN_BYTES + (series.length - counts[i]!) * CHANNEL_BYTES,
+    0,
+  );
+  const content = new Uint8Array(bytes);
+  const view = new DataView(content.buffer);
+  let at = 0;
+  sections.forEach((section, i) => {
+    at = encodeSection(view, at, section, counts[i]!);
+  });
+  return sealBytes(tagOf(id), content);
+}
+
+function encodeSection(view: DataView, from: number, section: LogSection, plain: number): number {
+  const { machineId, startMs, finalMs, series, values } = section;
+  view.setUint32(from, machineId, true);
+  view.setUint16(from + 4, plain, true);
+  view.setUint16(from + 6, series.length - plain, true);
+  view.setFloat64(from + 8, startMs, true);
+  view.setFloat64(from + 16, finalMs, true);
+  let [plainAt, channelAt] = [from + SECTION_BYTES, from + SECTION_BYTES + plain * PLAIN_BYTES];
+  for (let i = 0; i < series.length; i += 1) {
+    const width = isPlain(values, i) ? 1 : 4;
+    let at = width === 1 ? plainAt : channelAt;
+    view.setUint16(at, series[i]!, true);
+    at += 2;
+    for (let j = 0; j < width; j += 1, at += 4) view.setFloat32(at, values[4 * i + j]!, true);
+    if (width === 1) plainAt = at;
+    else channelAt = at;
+  }
+  return channelAt;
+}
+
+/** Sections of a row, or null where it is not what was written. */
+export function decodeLogRow(id: number, body: unknown): LogSection[] | null {
+  const content = unsealBytes(tagOf(id), body);
+  if (content === null) return null;
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
+  const sections: LogSection[] = [];
+  for (let at = 0; at < content.length; ) {
+    const [plain, channel] = [view.getUint16(at + 4, true), view.getUint16(at + 6, true)];
+    sections.push(decodeSection(view, at, plain, channel));
+    at += SECTION_BYTES + plain * PLAIN_BYTES + channel * CHANNEL_BYTES;
+  }
+  return sections;
+}
+
+function decodeSection(view: DataView, from: number, plain: number, channel: number): LogSection {
+  const series = new Uint16Array(plain + channel);
+  const values = new Float32Array(4 * series.length);
+  let at = from + SECTION_BYTES;
+  for (let i = 0; i < series.length; i += 1) {
+    series[i] = view.getUint16(at, true);
+    at += 2;
+    if (i < plain) {
+      values.fill(view.getFloat32(at, true), 4 * i, 4 * i + 4);
+      at += 4;
+    } else {
+      for (let j = 0; j < 4; j += 1, at += 4) values[4 * i + j] = view.getFloat32(at, true);
+    }
+  }
+  return {
+    machineId: view.getUint32(from, true),
+    startMs: view.getFloat64(from + 8, true),
+    finalMs: view.getFloat64(from + 16, true),
+    series,
+    values,
+  };
+}
+
+/** The table `history_log`. Writes run inside the caller's transaction. */
+export class LogTable {
+  readonly #insert;
+  readonly #delete;
+  readonly #after;
+
+  constructor(db: Connection) {
+    this.#insert = db.prepare('INSERT OR REPLACE INTO history_log (id, body) VALUES (?, ?)');
+    this.#delete = db.prepare('DELETE FROM history_log WHERE id = ?');
+    this.#after = db.prepare('SELECT id, body FROM history_log WHERE id > ? ORDER BY id LIMIT 64');
+  }
+
+  append(id: number, body: Uint8Array): void {
+    this.#insert.run(id, body);
+  }
+
+  remove(id: number): void {
+    this.#delete.run(id);
+  }
+
+  /** Every row in the order it was written. */
+  *rows(): Generator<LogRow> {
+    let after = -1;
+    for (;;) {
+      const page = this.#after.all(after) as { id: number; body: unknown }[];
+      for (const { id, body } of page) {
+        const bytes = body instanceof Uint8Array ? body.length : 0;
+        yield { id, bytes, sections: decodeLogRow(id, body) };
+      }
+      if (page.length === 0) return;
+      after = page.at(-1)!.id;
+    }
+  }
+}
