@@ -4,6 +4,7 @@
  */
 
 import type { Config } from './config/schema.ts';
+import type { HistoryAnswer, HistoryQuery } from './domain/history.ts';
 import { CLOCK_BYTES } from './domain/record.ts';
 import { describeError, type GatewayError } from './errors.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
@@ -22,6 +23,7 @@ import { ReadCoalescer } from './runtime/read-coalescer.ts';
 import { createRing, RingWriter } from './runtime/record-ring.ts';
 import { sdNotify, watchdogIntervalMs } from './runtime/sd-notify.ts';
 import { keepYoungGenerationSmall } from './runtime/young-generation.ts';
+import type { ReadOnlyStore } from './store/read-only-store.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { type MetricSample, renderMetrics } from './telemetry/metrics.ts';
 import { ProcessMetrics } from './telemetry/process-metrics.ts';
@@ -67,6 +69,7 @@ class RunningGateway implements Gateway {
   readonly #process = new ProcessMetrics({ version: VERSION, thread: 'main' });
   #source: IngestSource | null = null;
   #http: HttpServer | null = null;
+  #reader: ReadOnlyStore | null = null;
   #httpUrl: string | null = null;
   #timers: NodeJS.Timeout[] = [];
   #stopped: Promise<void> | null = null;
@@ -177,9 +180,16 @@ class RunningGateway implements Gateway {
       status: () => this.status(),
       metricsText: () => Promise.resolve(renderMetrics(this.#metrics())),
       health: () => this.#health(),
+      history: this.#config.history.enabled ? (query) => this.#history(query) : null,
       logger: this.#logger,
     });
     this.#httpUrl = await this.#http.start();
+  }
+
+  /** Reads beside the pipeline thread; the store is loaded on this thread only once somebody asks. */
+  async #history(query: HistoryQuery): Promise<HistoryAnswer> {
+    this.#reader ??= (await import('./store/store.ts')).openStoreReadOnly(this.#config.dataDir);
+    return this.#reader.history(this.#config.history.xff).rows(query);
   }
 
   #startTimers(): void {
@@ -270,6 +280,7 @@ class RunningGateway implements Gateway {
     await this.#source?.stop();
     await this.#pipeline.stop();
     await this.#http?.stop();
+    this.#reader?.close();
     this.#process.stop();
     this.#settle.resolve();
   }

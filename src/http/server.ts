@@ -6,6 +6,7 @@ import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
 import { apiRoutes } from './api-routes.ts';
+import { type HistorySource, historyRoute } from './history-route.ts';
 import { readPageFiles } from './page-files.ts';
 import { answerError, answerTagged } from './replies.ts';
 import { isHostAllowed, SECURITY_HEADERS } from './security.ts';
@@ -29,6 +30,8 @@ export interface HttpServerOptions {
   status(): GatewayStatus;
   metricsText(): Promise<string>;
   health(): GatewayHealth;
+  /** Absent: this gateway keeps no history. */
+  readonly history?: HistorySource;
   readonly logger: Logger;
 }
 
@@ -115,6 +118,7 @@ function createApp(options: HttpServerOptions, requests: RequestCounts): Fastify
   });
   pageRoutes(app);
   apiRoutes(app, options);
+  historyRoute(app, options.history ?? null);
   return app;
 }
 
