@@ -38,7 +38,8 @@ Example:
     .action((_local: unknown, self: Command) => check(self.optsWithGlobals<CheckOptions>()));
 }
 
-function parseCounts(text: string): Record<string, number> {
+/** `class=n,class=n`. */
+export function parseCounts(text: string): Record<string, number> {
   const entries = text.split(',').map((part) => {
     const [, name, count] = /^([^=]+)=(\d+)$/.exec(part.trim()) ?? [];
     if (name === undefined) throw new InvalidArgumentError('expected class=number, separated by commas');

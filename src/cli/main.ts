@@ -37,6 +37,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./evaluate.ts'),
   },
   outbox: { summary: 'look into store-and-forward and its dead letters', load: () => import('./outbox.ts') },
+  history: {
+    summary: 'size, rows and exports of the on-device history',
+    load: () => import('./history.ts'),
+  },
   doctor: {
     summary: 'check this device: runtime, disk, ports, broker, sinks, models',
     load: () => import('./doctor.ts'),

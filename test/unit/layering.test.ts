@@ -64,6 +64,7 @@ const FENCES: Readonly<Record<string, RegExp>> = {
   zod: /^src\/config\//,
   yaml: /^src\/config\//,
   commander: /^src\/cli\//,
+  'hyparquet-writer': /^src\/cli\/history-exports\/parquet\.ts$/,
   'fft.js': /^src\/features\/fft\.ts$/,
 };
 
