@@ -18,6 +18,8 @@ import type { PointWriter, WriteOutcome } from './write-outcome.ts';
 
 /** Smaller bodies are not worth the CPU of compressing them. */
 const GZIP_THRESHOLD_BYTES = 1000;
+/** Of a body that comes with success no more than this, and the chunk it ends in, is kept. */
+const MAX_BODY_BYTES = 4096;
 
 export class InfluxWriter implements PointWriter {
   readonly #config: InfluxSinkConfig;
@@ -69,20 +71,24 @@ export class InfluxWriter implements PointWriter {
     const gzip = this.#config.gzip && method === 'POST' ? { gzipThreshold: GZIP_THRESHOLD_BYTES } : {};
     return new Promise((resolve, reject) => {
       let answer: SinkAnswer = NO_ANSWER;
+      let received = Buffer.alloc(0);
       this.#transport.send(
         path,
         body,
         { method, headers, signal, ...gzip },
         {
-          responseStarted: (received, status) => {
+          responseStarted: (headers, status) => {
             answer = {
               ...NO_ANSWER,
               status: status ?? 0,
-              contentType: String(received['content-type'] ?? ''),
+              contentType: String(headers['content-type'] ?? ''),
             };
           },
-          next: () => undefined,
-          complete: () => resolve(answer),
+          // Only a stranger answers a write with a body and success: its first words tell who.
+          next: (chunk) => {
+            if (received.length < MAX_BODY_BYTES) received = Buffer.concat([received, chunk]);
+          },
+          complete: () => resolve({ ...answer, body: received.toString('utf8') }),
           error: (error) => {
             if (error instanceof HttpError) resolve(answerOf(error));
             else reject(error);

@@ -30,6 +30,10 @@ export type FaultMode =
   | { readonly kind: 'reset'; readonly afterBodyBytes: number }
   /** The server gets the request, its answer is lost in a reset. */
   | { readonly kind: 'swallow' }
+  /** The server gets the request; of its answer only the first half of the status line arrives, then the end. */
+  | { readonly kind: 'truncate' }
+  /** The server gets the request; its answer arrives byte by byte and never ends. */
+  | { readonly kind: 'drip'; readonly everyMs: number }
   /** Answers of our own for writes; null lets the request pass. */
   | { readonly kind: 'answer'; answer(request: SeenRequest): ScriptedAnswer | null };
 
@@ -125,13 +129,28 @@ class HttpFaultProxy implements FaultProxy {
       };
       const scripted = mode.kind === 'answer' && request.method === 'POST' ? mode.answer(seen) : null;
       const answer = scripted ?? (await this.#forward(request, body, mode));
-      const lost = mode.kind === 'swallow' && request.method === 'POST';
-      if (request.method === 'POST') this.writes.push({ ...seen, status: lost ? 0 : answer.status });
-      if (lost) request.socket.resetAndDestroy();
+      const isLost = ['swallow', 'truncate', 'drip'].includes(mode.kind) && request.method === 'POST';
+      if (request.method === 'POST') this.writes.push({ ...seen, status: isLost ? 0 : answer.status });
+      if (isLost) await this.#loseAnswer(request.socket, mode);
       else response.writeHead(answer.status, answer.headers).end(answer.body);
     } catch {
       request.socket.destroy();
     }
+  }
+
+  async #loseAnswer(socket: Socket, mode: FaultMode): Promise<void> {
+    if (mode.kind === 'truncate') socket.end('HTTP/1.1 20');
+    if (mode.kind === 'swallow') socket.resetAndDestroy();
+    if (mode.kind !== 'drip') return;
+    for (const letter of 'HTTP/1.1 204 No Content\r\nX-Slow: ')
+      await this.#drop(socket, letter, mode.everyMs);
+    while (socket.writable && this.#mode === mode) await this.#drop(socket, '.', mode.everyMs);
+    socket.destroy();
+  }
+
+  async #drop(socket: Socket, letter: string, everyMs: number): Promise<void> {
+    if (socket.writable) socket.write(letter);
+    await sleep(everyMs);
   }
 
   async #body(request: IncomingMessage, mode: FaultMode): Promise<Buffer> {

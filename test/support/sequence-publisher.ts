@@ -28,8 +28,10 @@ export interface SequencePublisherOptions {
 
 export class SequencePublisher {
   readonly #options: SequencePublisherOptions;
+  /** From the making of a message to its acknowledgement, in order of acknowledgement. */
+  readonly latenciesMs: number[] = [];
   /** Unacknowledged messages by packet id, in sending order. */
-  readonly #pending = new Map<number, { message: SequenceMessage; sent: boolean }>();
+  readonly #pending = new Map<number, { message: SequenceMessage; sent: boolean; madeMs: number }>();
   #socket: Socket | null = null;
   #connected = false;
   #count = 0;
@@ -120,7 +122,12 @@ export class SequencePublisher {
       this.#connected = true;
       for (const [id, entry] of this.#pending) this.#send(id, entry);
     } else if (packet.cmd === 'puback' && packet.messageId !== undefined) {
-      if (this.#pending.delete(packet.messageId)) this.#acknowledged += 1;
+      const entry = this.#pending.get(packet.messageId);
+      if (entry !== undefined) {
+        this.#pending.delete(packet.messageId);
+        this.#acknowledged += 1;
+        this.latenciesMs.push(performance.now() - entry.madeMs);
+      }
       if (this.#options.paced !== true) this.#pump();
       this.#checkDone();
     }
@@ -137,7 +144,7 @@ export class SequencePublisher {
       this.#count += 1;
       do this.#packetId = (this.#packetId % 65535) + 1;
       while (this.#pending.has(this.#packetId));
-      const entry = { message, sent: false };
+      const entry = { message, sent: false, madeMs: performance.now() };
       this.#pending.set(this.#packetId, entry);
       this.#send(this.#packetId, entry);
       if (this.#options.intervalMs > 0) return;
