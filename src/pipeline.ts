@@ -19,7 +19,9 @@ import type { Point } from './domain/point.ts';
 import { alarmPoint, assessmentPoint, featurePoints, healthPoint } from './domain/points-of.ts';
 import type { RecordSpan } from './domain/record-span.ts';
 import type { StateWrite } from './domain/state-write.ts';
+import { windowLetter } from './domain/window-letter.ts';
 import type { WindowResult } from './domain/window-result.ts';
+import { describeError } from './errors.ts';
 import type { FeatureExtractor } from './features/extractor.ts';
 import {
   decodeFeatureState,
@@ -33,6 +35,8 @@ import type { Assessor } from './inference/assessor.ts';
 import { MachineBoard } from './runtime/machine-board.ts';
 import { RecordFeed } from './runtime/record-feed.ts';
 import type { CommitUnit, Store } from './store/store.ts';
+import type { Logger } from './telemetry/logger.ts';
+import type { MetricSample, MetricSource } from './telemetry/metrics.ts';
 import { type ClosedWindow, settledBy, type Windower } from './window/windower.ts';
 
 export interface PipelineParts {
@@ -44,6 +48,9 @@ export interface PipelineParts {
   readonly store: Store;
   /** Null: no history is kept on the device. */
   readonly history: HistorySampler | null;
+  readonly logger: Logger;
+  /** Wall clock, ms. */
+  now(): number;
   /** Arrival clock in ms; never steps. */
   monotonicMs(): number;
 }
@@ -54,18 +61,25 @@ const MAX_WAITING_RESULTS = 20_000;
 /** Closed windows that wait to be computed, beyond which nothing more is taken; 64 MiB. */
 const MAX_WAITING_WINDOW_BYTES = 67_108_864;
 
-const NOTHING_SETTLED = { windowed: 0, duplicate: 0, volatile: 0 } as const;
+/** Letters about windows that could not be computed, which wait for a commit; beyond, such windows are only counted. */
+const MAX_WAITING_LETTERS = 100;
+
+const NOTHING_SETTLED = { windowed: 0, duplicate: 0, volatile: 0, quarantined: 0 } as const;
 const NO_RECORDS = { journal: null, acceptedSamples: 0, channels: [], deadLetters: [] } as const;
 
 /** The path of a record, run by the pipeline thread. */
-export class Pipeline {
+export class Pipeline implements MetricSource {
   /** Last vector, assessment and health of each machine, for the status page. */
   readonly board = new MachineBoard();
   readonly #parts: PipelineParts;
   readonly #feed: RecordFeed;
   readonly #featureStates = new Map<string, FeatureState>();
   #results: WindowResult[] = [];
-  #settled: { windowed: number; duplicate: number; volatile: number } = { ...NOTHING_SETTLED };
+  #settled: Record<keyof typeof NOTHING_SETTLED, number> = { ...NOTHING_SETTLED };
+  /** Windows between being taken and having a result. */
+  readonly #computing = new Set<ClosedWindow>();
+  #letters: DeadLetter[] = [];
+  #windowsFailed = 0;
   /** Samples settled by windows that are being computed. */
   #computingSamples = 0;
   #unit: CommitUnit | null = null;
@@ -145,11 +159,12 @@ export class Pipeline {
 
   /** Results make room, records take it: a refused unit must not keep back the results that came since. */
   #commitResultsFirst(refused: CommitUnit): void {
-    const { windowed, duplicate, volatile } = this.#settled;
+    const { windowed, duplicate, volatile, quarantined } = this.#settled;
     const settled = {
       windowed: refused.settled.windowed + windowed,
       duplicate: refused.settled.duplicate + duplicate,
       volatile: (refused.settled.volatile ?? 0) + volatile,
+      quarantined: (refused.settled.quarantined ?? 0) + quarantined,
       late: 0,
     };
     const results = [...refused.results, ...this.#results];
@@ -191,8 +206,7 @@ export class Pipeline {
     while (this.#results.length < MAX_WAITING_RESULTS && this.#parts.assessor.hasRoom) {
       const closed = this.#parts.windower.takeClosed();
       if (closed === null) return false;
-      this.#computingSamples += settledBy(closed);
-      this.#assess(closed, this.#extract(closed));
+      this.#computeOne(closed);
       if (this.#parts.monotonicMs() >= deadlineMs) return true;
     }
     return false;
@@ -210,14 +224,59 @@ export class Pipeline {
    */
   get unsettledSamples(): number | null {
     if (this.#unit !== null || this.#feed.isPending) return null;
-    const { windowed, duplicate } = this.#settled;
+    const { windowed, duplicate, quarantined } = this.#settled;
     const waiting = this.#parts.windower.unsettledSamples() + this.#feed.held.samples;
-    return waiting + this.#computingSamples + windowed + duplicate;
+    return waiting + this.#computingSamples + windowed + duplicate + quarantined;
   }
 
   /** Results not yet in the store. */
   get waitingResults(): number {
     return this.#results.length + (this.#unit?.results.length ?? 0);
+  }
+
+  metrics(): MetricSample[] {
+    const { windower } = this.#parts;
+    return [
+      { name: 'millwright_windows_open_bytes', value: windower.openBytes() },
+      { name: 'millwright_windows_waiting_bytes', value: windower.waitingBytes() },
+      { name: 'millwright_results_waiting', value: this.waitingResults },
+      { name: 'millwright_windows_failed_total', value: this.#windowsFailed },
+    ];
+  }
+
+  /** A window that can't be computed is given up with its evidence: else every restart would meet it again. */
+  #computeOne(closed: ClosedWindow): void {
+    this.#computingSamples += settledBy(closed);
+    this.#computing.add(closed);
+    try {
+      this.#assess(closed, this.#extract(closed));
+    } catch (error) {
+      this.#failed(closed, error);
+      if (this.#computing.has(closed)) this.#giveUp(closed);
+    }
+  }
+
+  #giveUp(closed: ClosedWindow): void {
+    const { window, closedUntilMs, settled, state } = closed;
+    const { machine } = window;
+    this.#computing.delete(closed);
+    this.#computingSamples -= settledBy(closed);
+    this.#settled.quarantined += settled.samples;
+    this.#settled.duplicate += settled.duplicates;
+    this.#settled.volatile += settled.volatile;
+    // Half a step further than the last window: what the features remember can't be trusted.
+    this.#featureStates.set(machine, emptyFeatureState());
+    const stateWrites = [{ machine, key: 'window', value: state }];
+    this.#results.push({ machine, closedUntilMs, points: [], stateWrites });
+  }
+
+  #failed({ window }: ClosedWindow, error: unknown): void {
+    const letter = windowLetter(window, describeError(error), this.#parts.now());
+    this.#windowsFailed += 1;
+    if (this.#letters.length >= MAX_WAITING_LETTERS) return;
+    this.#letters.push(letter);
+    const { source, detail } = letter;
+    this.#parts.logger.error({ source, startMs: window.startMs, detail }, 'a window could not be computed');
   }
 
   #extract({ window }: ClosedWindow): FeatureVector {
@@ -241,7 +300,12 @@ export class Pipeline {
     }
     assessor.submit(vector, (outcome) => {
       writes.push(...outcome.stateWrites);
-      this.#judge(outcome.assessment, points, writes);
+      try {
+        this.#judge(outcome.assessment, points, writes);
+      } catch (error) {
+        // Its features are good; nobody is called because of it.
+        this.#failed(closed, error);
+      }
       this.board.vector(vector);
       this.#finish(closed, vector, points, writes);
     });
@@ -267,6 +331,7 @@ export class Pipeline {
 
   #finish(closed: ClosedWindow, vector: FeatureVector, points: Point[], stateWrites: StateWrite[]): void {
     const { window, closedUntilMs, settled } = closed;
+    this.#computing.delete(closed);
     this.#computingSamples -= settledBy(closed);
     this.#settled.windowed += settled.samples;
     this.#settled.duplicate += settled.duplicates;
@@ -282,13 +347,15 @@ export class Pipeline {
     if (taken === null && results.length === 0) return null;
     const settled = this.#settled;
     const refused = this.#parts.windower.takeRefused();
+    const letters = this.#letters;
+    this.#letters = [];
     this.#results = [];
     this.#settled = { ...NOTHING_SETTLED };
     return {
       journal: taken?.journal ?? null,
       acceptedSamples: taken?.acceptedSamples ?? 0,
       channels: taken?.channels ?? ([] as ChannelRef[]),
-      deadLetters: taken?.deadLetters ?? ([] as DeadLetter[]),
+      deadLetters: [...(taken?.deadLetters ?? []), ...letters],
       settled: { ...settled, late: refused.late, evicted: refused.overLimit },
       results,
       trimBelowBatch,

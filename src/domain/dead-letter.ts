@@ -16,6 +16,7 @@ export const DEAD_LETTER_REASONS = [
   'too_many_channels',
   'unknown_topic',
   'oversize',
+  'window_failed',
   'rejected_by_sink',
 ] as const;
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number];
@@ -24,7 +25,7 @@ export interface DeadLetter {
   readonly reason: DeadLetterReason;
   /** What exactly was wrong, one line. */
   readonly detail: string;
-  /** MQTT topic, or `sink:<name>` for a point a sink refused. */
+  /** MQTT topic; `sink:<name>` for a point a sink refused, `window:<class>/<machine>` for a failed window. */
   readonly source: string;
   /** Verbatim, cut to the configured bound. */
   readonly payload: Uint8Array;

@@ -69,8 +69,9 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
   });
   const health = new HealthMonitor(classes);
   const history = config.history.enabled ? new HistorySampler(config.history, classes) : null;
+  const now = () => clock.now();
   const pipeline = new Pipeline({
-    ...{ classes, windower, extractors, assessor, health, store, history, monotonicMs },
+    ...{ classes, windower, extractors, assessor, health, store, history, logger, now, monotonicMs },
   });
   const forwarders = Object.entries(config.sinks).map(
     ([sink, sinkConfig]) =>
@@ -92,7 +93,7 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
     health,
     store,
     forwarders,
-    sources: [store, assessor, ...forwarders, ledgerWatch],
+    sources: [store, assessor, pipeline, ...forwarders, ledgerWatch],
     ledgerWatch,
     config,
   };

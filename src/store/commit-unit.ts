@@ -18,6 +18,8 @@ export interface CommitUnit {
     readonly late: number;
     readonly duplicate: number;
     readonly evicted?: number;
+    /** Of windows that could not be computed. */
+    readonly quarantined?: number;
     /** Of the windowed and duplicate ones, those that are not in the journal. */
     readonly volatile?: number;
   };

@@ -265,12 +265,13 @@ export class StoreWriter {
   /** The accounts after the unit. */
   #booked(unit: CommitUnit): LedgerState {
     const draft = draftOf(this.#state);
-    const { windowed, late, duplicate, evicted = 0 } = unit.settled;
+    const { windowed, late, duplicate, evicted = 0, quarantined = 0 } = unit.settled;
     draft.samples.accepted += unit.acceptedSamples;
     draft.samples.windowed += windowed;
     draft.samples.late += late;
     draft.samples.duplicate += duplicate;
     draft.samples.evicted += evicted;
+    draft.samples.quarantined += quarantined;
     const journaled = unit.journal === null ? 0 : countSamples(unit.journal);
     draft.samples.volatileAccepted += unit.acceptedSamples - journaled - late - evicted;
     draft.volatileSettled += unit.settled.volatile ?? 0;

@@ -55,8 +55,24 @@ export const METRICS = {
   },
   millwright_ingest_pauses_total: {
     type: 'counter',
-    help: 'Times a connection was held back: ring full, unacknowledged cap, rate',
+    help: 'Times a connection was held back, by reason: ring or dead letters full, unacknowledged cap, rate, broker, unread',
   },
+  millwright_ingest_subscriptions_refused_total: {
+    type: 'counter',
+    help: 'Topic filters refused: not granted, or beyond the number allowed',
+  },
+  millwright_ingest_retained_refused_total: {
+    type: 'counter',
+    help: 'Messages not retained because the store of retained messages is full',
+  },
+  millwright_ingest_retained_messages: { type: 'gauge', help: 'Topics with a retained message' },
+  millwright_ingest_retained_bytes: { type: 'gauge', help: 'Memory of retained messages' },
+  millwright_ingest_partial_bytes: {
+    type: 'gauge',
+    help: 'Memory of packets that have not arrived completely',
+  },
+  millwright_ingest_queued_bytes: { type: 'gauge', help: 'Memory of messages for subscribers that are away' },
+  millwright_ingest_sessions: { type: 'gauge', help: 'Broker sessions that hold subscriptions' },
   millwright_ingest_fan_out_dropped_total: {
     type: 'counter',
     help: 'Messages local subscribers missed because too many were on their way',
@@ -179,6 +195,15 @@ export const METRICS = {
     type: 'gauge',
     help: 'Estimated time until the backlog is gone; absent while it does not shrink',
   },
+  // path
+  millwright_ring_fill_ratio: { type: 'gauge', help: 'Filled share of the ring between the threads' },
+  millwright_windows_open_bytes: { type: 'gauge', help: 'Memory of samples in windows that are not closed' },
+  millwright_windows_waiting_bytes: {
+    type: 'gauge',
+    help: 'Memory of closed windows that wait to be computed',
+  },
+  millwright_results_waiting: { type: 'gauge', help: 'Results of windows that wait for the disk' },
+  millwright_windows_failed_total: { type: 'counter', help: 'Windows that could not be computed' },
   // inference
   millwright_inference_rows_total: { type: 'counter', help: 'Vectors given to models' },
   millwright_inference_runs_total: { type: 'counter', help: 'Batches run' },

@@ -35,6 +35,14 @@ function configOf(
   });
 }
 
+function failAt(extractor: FeatureExtractor, failAtMs: () => number): void {
+  const extract = extractor.extract.bind(extractor);
+  extractor.extract = (window, state) => {
+    if (window.startMs - T0 === failAtMs()) throw new RangeError('no such bin');
+    return extract(window, state);
+  };
+}
+
 /** One life of the pipeline thread, step by step; a kill is `close` without anything before. */
 class Life {
   readonly store: Store;
@@ -44,6 +52,8 @@ class Life {
   trimBelowBatch = 0;
   /** The disk takes no new data. */
   diskFull = false;
+  /** Start of the window whose features throw, after T0. */
+  failAtMs = Number.NaN;
   readonly units: CommitUnit[] = [];
   readonly #writer: RingWriter;
   readonly #reader: RingReader;
@@ -65,6 +75,7 @@ class Life {
     this.#writer = new RingWriter(shared);
     this.#reader = new RingReader(shared);
     const extractors = new Map(Object.entries(classes).map(([name, c]) => [name, new FeatureExtractor(c)]));
+    for (const extractor of extractors.values()) failAt(extractor, () => this.failAtMs);
     this.pipeline = new Pipeline({
       classes,
       windower: this.windower,
@@ -80,6 +91,8 @@ class Life {
       health: new HealthMonitor(classes),
       store: this.store,
       history: null,
+      logger: SILENT,
+      now: () => T0,
       monotonicMs: () => this.nowMs,
     });
     this.pipeline.recover();
@@ -282,5 +295,36 @@ describe('a crash while late samples are still allowed', () => {
     life.tick();
     expect([...life.windows].sort()).toEqual(['0 revision 1', '1000 revision 1', '2000 revision 0']);
     expect(life.store.checkLedger(life.windower.openSamples())).toMatchObject({ balanced: true });
+  });
+});
+
+describe('a window that throws in its features', () => {
+  it('goes to the dead letters and is settled as quarantined; the others, and the next life, go on', () => {
+    const begin = lives(configOf({}));
+    const first = begin();
+    first.failAtMs = 1_000;
+    first.send(500, 1_500, 1_600, 2_500, 3_500);
+    first.tick();
+    first.compute();
+    first.tick();
+    expect(first.windows).toEqual(['0 revision 0', '2000 revision 0']);
+    const letters = first.store.deadLetters({ reason: 'window_failed' });
+    expect(letters).toMatchObject([{ source: 'window:pump/m', detail: 'no such bin', receivedMs: T0 }]);
+    expect(JSON.parse(Buffer.from(letters[0]!.payload).toString())).toMatchObject({
+      startMs: T0 + 1_000,
+      slices: [{ channel: 'a', samples: 2, values: [1_500, 1_600] }],
+    });
+    const { samples } = first.store.ledger();
+    expect(samples).toMatchObject({ accepted: 5, windowed: 2, quarantined: 2, open: 1 });
+    first.store.close();
+    const second = begin();
+    second.failAtMs = 1_000;
+    second.send(4_500);
+    second.tick();
+    second.compute();
+    second.tick();
+    expect(second.windows).toEqual(['3000 revision 0']);
+    expect(second.store.deadLetters({ reason: 'window_failed' })).toHaveLength(1);
+    second.store.close();
   });
 });
