@@ -134,6 +134,7 @@ class RunningGateway implements Gateway {
         this.#pipeline.requestCommit();
       },
       onRead: this.#coalescer.onRead,
+      onConnection: this.#coalescer.onConnection,
     };
     this.#source =
       ingest.mode === 'embedded'
@@ -255,6 +256,7 @@ class RunningGateway implements Gateway {
       ...(this.#source?.metrics() ?? []),
       ...(this.#http?.metrics() ?? []),
       ...this.#clock.metrics(),
+      { name: 'millwright_ring_fill_ratio', value: this.#sink.fill },
       ...this.#pipeline.metrics,
       ...this.#process.metrics(),
     ];

@@ -20,6 +20,13 @@ const limitsSchema = z.strictObject({
   connectTimeoutMs: ms(100, 60000, 5000, 'a socket that has not completed CONNECT by then is closed'),
   maxPreAuthBytes: count(64, 65536, 4096, 'bytes a socket may send before CONNACK'),
   maxPacketBytes: count(256, 16777216, 1048576, 'largest MQTT packet accepted after CONNACK'),
+  maxClientIdBytes: count(23, 4096, 256, 'longest client id'),
+  maxKeepAliveS: count(
+    10,
+    65535,
+    7200,
+    'keep alive of a client that asks for a longer one, or for none; silent for 1.5 times as long, it is disconnected',
+  ),
   maxTopicBytes: count(16, 65535, 512, 'longest topic'),
   maxTopicLevels: count(1, 100, 16, 'deepest topic'),
   maxUnackedPerConnection: count(
@@ -34,7 +41,24 @@ const limitsSchema = z.strictObject({
     100000,
     'reading from a faster connection is paced to this',
   ),
+  maxDeadLettersPerSecond: count(
+    10,
+    1000000,
+    1000,
+    'unusable messages kept per second, of all clients of the embedded broker; their senders are read more slowly beyond',
+  ),
   maxSubscriptionsPerConnection: count(0, 10000, 50, 'topic filters one connection may hold'),
+  maxInflightQos2: count(1, 65535, 1000, 'QoS 2 messages of one session between PUBLISH and PUBREL'),
+  maxRetainedMessages: count(0, 1000000, 10000, 'topics with a retained message'),
+  maxRetainedBytes: count(0, 1073741824, 16777216, 'memory for retained messages'),
+  maxQueuedMessages: count(0, 100000, 1000, 'messages kept for one subscriber that is away'),
+  maxQueuedBytes: count(0, 1073741824, 33554432, 'memory for messages of all subscribers that are away'),
+  maxPartialBytes: count(
+    1048576,
+    1073741824,
+    67108864,
+    'memory for packets that have not arrived completely, of all connections; the one that grows beyond is ended',
+  ),
   subscriberDrainTimeoutMs: ms(100, 60000, 1500, 'a subscriber that stops reading is dropped after this'),
   maxChannels: count(
     1,

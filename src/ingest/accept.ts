@@ -63,7 +63,11 @@ const GOOD = 0;
 const DEAD_LETTER_HEADER_BYTES = 28;
 const MAX_DETAIL_BYTES = 1024;
 
-/** One per source. Reuses its scratch memory: a flat JSON message of known channels costs one small object. */
+/**
+ * One per source. `mayKeep` is asked before each dead letter: false, and the message finds no room for now, which slows
+ * its sender down. A letter costs fifty times what a sample costs, and a flood of them would displace the older ones.
+ * Reuses its scratch memory: a flat JSON message of known channels costs one small object.
+ */
 export class Acceptor {
   readonly router: TopicRouter;
   readonly #sink: RecordSink;
@@ -71,6 +75,7 @@ export class Acceptor {
   readonly #complaints: Complaints;
   readonly #options: AcceptOptions;
   readonly #clock: StampClock;
+  readonly #mayKeep: () => boolean;
   /** A message larger than half the ring may never find room beside the padding at its end. */
   readonly #maxRecordBytes: number;
   readonly #reading = new Reading();
@@ -82,6 +87,7 @@ export class Acceptor {
     complaints: Complaints,
     options: AcceptOptions,
     clock: StampClock,
+    mayKeep: () => boolean = () => true,
   ) {
     this.router = router;
     this.#sink = sink;
@@ -89,6 +95,7 @@ export class Acceptor {
     this.#complaints = complaints;
     this.#options = options;
     this.#clock = clock;
+    this.#mayKeep = mayKeep;
     this.#maxRecordBytes = (options.ringBytes >> 1) - 8;
   }
 
@@ -106,7 +113,7 @@ export class Acceptor {
     if (qos === 0 && this.#sink.fill > SHED_ABOVE_FILL) return this.#shed();
     const keptTo = Math.min(to, from + this.#options.deadLetterPayloadBytes);
     const letter = { ...cause, payload: bytes.subarray(from, keptTo), receivedMs: nowMs };
-    if (!this.#sink.hasRoom(deadLetterBytes(letter))) return qos === 0 ? this.#shed() : 'no_room';
+    if (!this.#hasRoomFor(letter)) return qos === 0 ? this.#shed() : 'no_room';
     this.#write(letter);
     this.#counters.payloadBytes += to - from;
     return 'accepted';
@@ -218,7 +225,7 @@ export class Acceptor {
     const letter = good.fault === null ? null : this.#letter(message, good.fault);
     const size = good.bytes + (letter === null ? 0 : deadLetterBytes(letter));
     if (size > this.#maxRecordBytes) return this.#oversize(message, size);
-    if (!this.#sink.hasRoom(size)) return 'no_room';
+    if (!this.#sink.hasRoom(size) || (letter !== null && !this.#mayKeep())) return 'no_room';
     this.#writeFields(route, stamp);
     if (letter === null) return this.#done(good.count, !good.durable);
     this.#write(letter);
@@ -336,9 +343,14 @@ export class Acceptor {
 
   #deadLetter(message: Message, reason: DeadLetterReason): AcceptOutcome {
     const letter = this.#letter(message, reason);
-    if (!this.#sink.hasRoom(deadLetterBytes(letter))) return 'no_room';
+    if (!this.#hasRoomFor(letter)) return 'no_room';
     this.#write(letter);
     return 'accepted';
+  }
+
+  /** Room in the ring, and within the rate at which dead letters are kept. */
+  #hasRoomFor(letter: DeadLetter): boolean {
+    return this.#sink.hasRoom(deadLetterBytes(letter)) && this.#mayKeep();
   }
 
   #letter({ route, bytes, from, to, nowMs }: Message, reason: DeadLetterReason): DeadLetter {

@@ -5,6 +5,12 @@ import { Duplex } from 'node:stream';
 
 /** Bytes aedes may leave unread before the connection is held back. */
 const READABLE_BYTES = 65_536;
+/**
+ * Unsent bytes at which aedes waits before it writes more. Live messages stop earlier (`UnsentWatch.takesMessages`) and
+ * so never wait, because one that waits would delay every other subscriber; retained ones, of which there may be many
+ * at once, do.
+ */
+const MAX_UNSENT_BYTES = 2_097_152;
 
 type WriteCallback = (error?: Error | null) => void;
 
@@ -58,7 +64,7 @@ export class BrokerStream extends Duplex {
   /** The callback waits while the socket is full, so that aedes notices a client that does not read. */
   #send(bytes: Buffer, callback: WriteCallback): void {
     if (this.#socket.writableEnded || this.#socket.destroyed) callback();
-    else if (this.#socket.write(bytes)) callback();
+    else if (this.#socket.write(bytes) || this.#socket.writableLength < MAX_UNSENT_BYTES) callback();
     else this.#waiting = callback;
   }
 

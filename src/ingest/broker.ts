@@ -7,19 +7,21 @@ import type { AcceptOutcome, Acceptor } from './accept.ts';
 import type { AccessControl, AccessRights } from './access-control.ts';
 import type { Acknowledger } from './acknowledger.ts';
 import type { BrokerStream } from './broker-stream.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import type { Complaints } from './complaints.ts';
 import { reportDenied } from './denied.ts';
 import type { FanOut } from './fan-out.ts';
 import type { FrontDoorConnection } from './front-door-connection.ts';
 import type { IngestCounters } from './ingest-counters.ts';
 import { boundOfflineQueues, type OfflineStore } from './offline-queues.ts';
+import { boundReceipts, type ReceiptStore } from './receipts.ts';
 
 /** A wrong password costs its sender this long, so that guessing is slow. */
 const REFUSAL_DELAY_MS = 500;
 const BAD_USERNAME_OR_PASSWORD = 4;
 const NOT_AUTHORIZED = 5;
-/** Inbound QoS 2 messages of one client between PUBLISH and PUBREL. */
-const MAX_INFLIGHT_QOS2 = 1000;
+/** aedes' own patience with a client that does not take its retained messages; the door ends stalled ones earlier. */
+const DRAIN_TIMEOUT_MS = 60_000;
 
 export interface BrokerContext {
   readonly limits: IngestLimits;
@@ -47,6 +49,7 @@ export class Broker {
   /** QoS 2 messages the ring had no room for; each holds back its own client. */
   #roomWanted: (() => boolean)[] = [];
   #aedes: Aedes | null = null;
+  #queued: ByteBudget | null = null;
 
   constructor(context: BrokerContext) {
     this.#context = context;
@@ -57,13 +60,15 @@ export class Broker {
     const { limits, fanOut, logger } = this.#context;
     const options: AedesOptions = {
       connectTimeout: limits.connectTimeoutMs,
-      drainTimeout: limits.subscriberDrainTimeoutMs,
+      drainTimeout: DRAIN_TIMEOUT_MS,
       maxTopicLevels: limits.maxTopicLevels,
-      maxInflightInbound: MAX_INFLIGHT_QOS2,
+      // Counted over the whole session in `boundReceipts`.
+      maxInflightInbound: 0,
       authenticate: (client, username, password, done) =>
         this.#authenticate(client, username, password, done),
       authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
       authorizeSubscribe: (client, subscription, done) => done(null, this.#granted(client, subscription)),
+      authorizeForward: (client, packet) => (this.#isTaking(client, packet.retain) ? packet : null),
     };
     const aedes = await Aedes.createBroker(options);
     const broken = (_client: Client, error: Error) =>
@@ -73,8 +78,12 @@ export class Broker {
     aedes.on('connackSent', (connack, client) => {
       if (connack.returnCode === 0) this.#connections.get(client.conn)?.accepted();
     });
-    boundOfflineQueues((aedes as unknown as { persistence: OfflineStore }).persistence, () => {
+    const { persistence } = aedes as unknown as { persistence: OfflineStore & ReceiptStore };
+    this.#queued = boundOfflineQueues(persistence, limits, () => {
       this.#context.counters.fanOutDropped += 1;
+    });
+    boundReceipts(persistence, limits, () => {
+      this.#context.counters.refused.qos2_inflight += 1;
     });
     fanOut.follow(aedes);
     this.#aedes = aedes;
@@ -83,6 +92,11 @@ export class Broker {
   open(stream: BrokerStream, connection: FrontDoorConnection): void {
     this.#connections.set(stream, connection);
     this.#aedes!.handle(stream);
+  }
+
+  /** Memory of messages for subscribers that are away. */
+  get queuedBytes(): number {
+    return this.#queued?.usedBytes ?? 0;
   }
 
   /** A commit made room in the ring. */
@@ -184,12 +198,21 @@ export class Broker {
 
   /** The subscription, or null for a SUBACK that refuses it. */
   #granted(client: Client, subscription: Subscription): Subscription | null {
-    const { limits, fanOut } = this.#context;
+    const { limits, fanOut, counters } = this.#context;
     const { topic } = subscription;
-    if (this.#rights.get(client)?.maySubscribe(topic) !== true) return null;
-    if (topic.length > limits.maxTopicBytes) return null;
-    if (fanOut.filters(client.id) >= limits.maxSubscriptionsPerConnection) return null;
-    if (!fanOut.hasSession(client.id) && fanOut.sessions >= limits.maxConnections) return null;
-    return subscription;
+    const isGranted =
+      this.#rights.get(client)?.maySubscribe(topic) === true &&
+      topic.length <= limits.maxTopicBytes &&
+      fanOut.admit(client.id, topic);
+    if (isGranted) return subscription;
+    counters.subscriptionsRefused += 1;
+    return null;
+  }
+
+  /** False: the subscriber reads too slowly and misses this message, so that nobody waits for it. */
+  #isTaking(client: Client, isRetained: boolean): boolean {
+    const isTaking = isRetained || this.#connections.get(client.conn)?.takesMessages !== false;
+    if (!isTaking) this.#context.counters.fanOutDropped += 1;
+    return isTaking;
   }
 }

@@ -6,6 +6,7 @@ import { GatewayError } from '../errors.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { AccessControl } from './access-control.ts';
 import { Broker } from './broker.ts';
+import { ByteBudget } from './byte-budget.ts';
 import { FanOut } from './fan-out.ts';
 import { FrontDoor } from './front-door.ts';
 import { IngestCore } from './ingest-core.ts';
@@ -19,6 +20,8 @@ export class EmbeddedSource implements IngestSource {
   readonly #core: IngestCore;
   readonly #broker: Broker;
   readonly #door: FrontDoor;
+  readonly #fanOut: FanOut;
+  readonly #partial: ByteBudget;
   #address: string;
 
   /** @throws GatewayError MW_CONFIG_INVALID */
@@ -35,6 +38,8 @@ export class EmbeddedSource implements IngestSource {
     this.#address = mqttUrl(host, port);
     this.#core = new IngestCore(config, context);
     const { acceptor, acknowledger, counters, complaints } = this.#core;
+    this.#partial = new ByteBudget(config.limits.maxPartialBytes);
+    this.#fanOut = new FanOut(config.limits, counters);
     const shared = {
       limits: config.limits,
       deadLetterPayloadBytes: config.deadLetterPayloadBytes,
@@ -42,7 +47,7 @@ export class EmbeddedSource implements IngestSource {
       acknowledger,
       counters,
       complaints,
-      fanOut: new FanOut(counters),
+      fanOut: this.#fanOut,
       position: () => context.sink.position,
       now: () => context.now(),
     };
@@ -55,7 +60,9 @@ export class EmbeddedSource implements IngestSource {
     this.#door = new FrontDoor({
       ...shared,
       openBroker: (stream, connection) => this.#broker.open(stream, connection),
+      partial: this.#partial,
       onRead: context.onRead ?? (() => undefined),
+      onConnection: context.onConnection ?? (() => undefined),
     });
   }
 
@@ -114,7 +121,12 @@ export class EmbeddedSource implements IngestSource {
   }
 
   metrics(): MetricSample[] {
-    return this.#core.metrics(this.#door.connections);
+    return [
+      ...this.#core.metrics(this.#door.connections),
+      ...this.#fanOut.metrics(),
+      { name: 'millwright_ingest_queued_bytes', value: this.#broker.queuedBytes },
+      { name: 'millwright_ingest_partial_bytes', value: this.#partial.usedBytes },
+    ];
   }
 }
 

@@ -165,7 +165,7 @@ export class ExternalStream extends Duplex {
   #holdBack(reason: number): void {
     if (this.#hold === 0) {
       this.#socket.pause();
-      if (reason === Hold.ROOM) this.#context.counters.pauses += 1;
+      if (reason === Hold.ROOM) this.#context.counters.pauses.room += 1;
     }
     this.#hold |= reason;
   }

@@ -1,6 +1,8 @@
 /** Ingest messages enter, those that a local subscriber wants leave through aedes. */
 
-import type { Aedes, Client, PublishPacket } from 'aedes';
+import type { Aedes, PublishPacket } from 'aedes';
+import type { IngestLimits } from '../config/schema.ts';
+import type { MetricSample } from '../telemetry/metrics.ts';
 import type { IngestCounters } from './ingest-counters.ts';
 import { topicMatches } from './topic-filter.ts';
 import type { Route } from './topic-router.ts';
@@ -9,13 +11,25 @@ import type { Route } from './topic-router.ts';
 const MAX_UNDER_WAY = 1000;
 const MAX_UNDER_WAY_BYTES = 16_777_216;
 
-const MAX_RETAINED_TOPICS = 10_000;
-const MAX_RETAINED_BYTES = 16_777_216;
-
 /** Bounds what the broker keeps as retained messages, which aedes holds in memory. */
 export class RetainedBudget {
+  readonly #limits: IngestLimits;
+  readonly #counters: IngestCounters;
   readonly #sizes = new Map<string, number>();
   #bytes = 0;
+
+  constructor(limits: IngestLimits, counters: IngestCounters) {
+    this.#limits = limits;
+    this.#counters = counters;
+  }
+
+  get messages(): number {
+    return this.#sizes.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
 
   /** True if a message may be retained; an empty one gives its topic's share back. [MQTT-3.3.1-10] */
   admit(topic: string, bytes: number): boolean {
@@ -26,8 +40,11 @@ export class RetainedBudget {
       return true;
     }
     const size = topic.length + bytes;
-    if (before === undefined && this.#sizes.size >= MAX_RETAINED_TOPICS) return false;
-    if (this.#bytes - (before ?? 0) + size > MAX_RETAINED_BYTES) return false;
+    const tooMany = before === undefined && this.#sizes.size >= this.#limits.maxRetainedMessages;
+    if (tooMany || this.#bytes - (before ?? 0) + size > this.#limits.maxRetainedBytes) {
+      this.#counters.retainedRefused += 1;
+      return false;
+    }
     this.#sizes.set(topic, size);
     this.#bytes += size - (before ?? 0);
     return true;
@@ -36,18 +53,21 @@ export class RetainedBudget {
 
 /** Follows the subscriptions of the broker. */
 export class FanOut {
+  readonly #limits: IngestLimits;
   readonly #counters: IngestCounters;
   /** Client id -> filters. A persistent session keeps them while its client is away. */
   readonly #sessions = new Map<string, Set<string>>();
-  readonly retained = new RetainedBudget();
+  readonly retained: RetainedBudget;
   readonly #verdicts = new WeakMap<Route, { generation: number; wanted: boolean }>();
   #generation = 0;
   #underWay = 0;
   #underWayBytes = 0;
   #broker: Aedes | null = null;
 
-  constructor(counters: IngestCounters) {
+  constructor(limits: IngestLimits, counters: IngestCounters) {
+    this.#limits = limits;
     this.#counters = counters;
+    this.retained = new RetainedBudget(limits, counters);
   }
 
   /** Sessions that hold subscriptions, those of clients that are away included. */
@@ -55,13 +75,25 @@ export class FanOut {
     return this.#sessions.size;
   }
 
-  hasSession(clientId: string): boolean {
-    return this.#sessions.has(clientId);
+  /** Adds a filter to the client's session, within the limits; one it holds already always passes. */
+  admit(clientId: string, filter: string): boolean {
+    const { maxConnections, maxSubscriptionsPerConnection } = this.#limits;
+    const filters = this.#sessions.get(clientId);
+    if (filters?.has(filter)) return true;
+    if (filters === undefined && this.#sessions.size >= maxConnections) return false;
+    if ((filters?.size ?? 0) >= maxSubscriptionsPerConnection) return false;
+    if (filters === undefined) this.#sessions.set(clientId, new Set([filter]));
+    else filters.add(filter);
+    this.#generation += 1;
+    return true;
   }
 
-  /** Filters the client's session holds. */
-  filters(clientId: string): number {
-    return this.#sessions.get(clientId)?.size ?? 0;
+  metrics(): MetricSample[] {
+    return [
+      { name: 'millwright_ingest_sessions', value: this.#sessions.size },
+      { name: 'millwright_ingest_retained_messages', value: this.retained.messages },
+      { name: 'millwright_ingest_retained_bytes', value: this.retained.bytes },
+    ];
   }
 
   follow(broker: Aedes): void {
@@ -72,9 +104,6 @@ export class FanOut {
     });
     broker.on('clientDisconnect', (client) => {
       if (client.clean) this.#forget(client.id);
-    });
-    broker.on('subscribe', (subscriptions, client) => {
-      for (const { topic, qos } of subscriptions) if ((qos as number) <= 2) this.#subscribed(topic, client);
     });
     broker.on('unsubscribe', (topics, client) => {
       const filters = this.#sessions.get(client.id);
@@ -123,13 +152,6 @@ export class FanOut {
       this.#underWay -= 1;
       this.#underWayBytes -= bytes;
     });
-  }
-
-  #subscribed(filter: string, client: Client): void {
-    const filters = this.#sessions.get(client.id);
-    if (filters === undefined) this.#sessions.set(client.id, new Set([filter]));
-    else filters.add(filter);
-    this.#generation += 1;
   }
 
   #forget(clientId: string): void {

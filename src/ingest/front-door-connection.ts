@@ -7,16 +7,17 @@
  */
 
 import type { Socket } from 'node:net';
-import type { IngestLimits } from '../config/schema.ts';
 import type { Unusable } from './accept.ts';
 import type { AccessRights } from './access-control.ts';
 import { BrokerStream } from './broker-stream.ts';
-import type { Complaints } from './complaints.ts';
+import { allowedSilenceMs, connectBeyond } from './connect-limits.ts';
 import { reportDenied } from './denied.ts';
-import type { FanOut } from './fan-out.ts';
+import type { DoorContext } from './door-context.ts';
+import { Hold, PAUSES } from './hold.ts';
 import type { RefusalLimit } from './ingest-counters.ts';
 import {
   connectRefusal,
+  filtersAsked,
   PacketType,
   packetIdAt,
   publishFields,
@@ -24,35 +25,17 @@ import {
   readPublish,
 } from './mqtt-packets.ts';
 import { type FramerState, PacketFramer } from './packet-framer.ts';
-import { type LaneContext, PublishLane } from './publish-lane.ts';
+import { PublishLane } from './publish-lane.ts';
 import { RateBudget } from './rate-budget.ts';
-import { readShared } from './shared-read.ts';
+import { READ_BYTES, readShared } from './shared-read.ts';
 import type { Route } from './topic-router.ts';
+import { UnsentWatch } from './unsent-watch.ts';
 import { oversize, skimmedHeadBytes, topicBeyond, UnusableMessages } from './unusable-messages.ts';
 
-/** Why a connection is not read; any number of these at once. */
-const Hold = {
-  /** CONNECT is with aedes, CONNACK has not been sent. */
-  CONNACK: 1,
-  /** The ring is full. */
-  ROOM: 2,
-  /** Too many messages wait for the commit. */
-  UNACKED: 4,
-  /** Faster than its rate. */
-  RATE: 8,
-  /** aedes has enough to read. */
-  BROKER: 16,
-  /** The client does not read what we send. */
-  UNREAD: 32,
-  STOPPING: 64,
-} as const;
-
-/** Unsent bytes at which a client counts as not reading. */
-const MAX_UNSENT_BYTES = 65_536;
+/** Messages of the fast lane that cost as much as one that aedes handles. */
+const BROKER_COST = 50;
 /** A closing connection may flush its last packet this long. */
 const LINGER_MS = 1000;
-/** MQTT 3.1.1 §3.1.2.10: the server allows one and a half times the keep alive. */
-const KEEP_ALIVE_GRACE = 1.5;
 
 /** What goes with a refusal. */
 interface Parting {
@@ -60,22 +43,6 @@ interface Parting {
   readonly farewell?: Buffer;
   /** What was too much, for the log. */
   readonly detail?: string;
-}
-
-/** What the door shares with its connections. */
-export interface DoorContext extends LaneContext {
-  readonly limits: IngestLimits;
-  readonly deadLetterPayloadBytes: number;
-  readonly complaints: Complaints;
-  readonly fanOut: FanOut;
-  /** Wall clock, ms. */
-  now(): number;
-  /** Gives the stream to aedes. */
-  openBroker(stream: BrokerStream, connection: FrontDoorConnection): void;
-  /** Called for every read of an accepted client. */
-  onRead(): void;
-  onReady(connection: FrontDoorConnection): void;
-  onClosed(connection: FrontDoorConnection): void;
 }
 
 export class FrontDoorConnection {
@@ -96,7 +63,8 @@ export class FrontDoorConnection {
   #keepAliveMs = 0;
   #heardMs: number;
   #nowMs = 0;
-  #unreadSinceMs = 0;
+  #partialBytes = 0;
+  readonly #unsent: UnsentWatch;
   #preAuthBytes = 0;
 
   /** @param accepted paused, as the listener got it */
@@ -105,6 +73,7 @@ export class FrontDoorConnection {
     this.address = address;
     const socket = readShared(accepted, (chunk) => this.#received(chunk));
     this.#socket = socket;
+    this.#unsent = new UnsentWatch(socket);
     this.#context = context;
     this.#openedMs = performance.now();
     this.#heardMs = this.#openedMs;
@@ -124,6 +93,11 @@ export class FrontDoorConnection {
   /** True from CONNACK on, also after the end. */
   get wasReady(): boolean {
     return this.#wasReady;
+  }
+
+  /** False while it reads too slowly for a message that it subscribed to. */
+  get takesMessages(): boolean {
+    return this.#unsent.takesMessages;
   }
 
   /** aedes asked who this is. */
@@ -161,14 +135,14 @@ export class FrontDoorConnection {
       if (nowMs - this.#openedMs > limits.connectTimeoutMs) this.refuse('connect_timeout');
       return;
     }
-    if ((this.#hold & Hold.UNREAD) !== 0) {
-      if (nowMs - this.#unreadSinceMs > limits.subscriberDrainTimeoutMs) this.refuse('stalled');
+    if (this.#unsent.isStalled(nowMs, limits.subscriberDrainTimeoutMs)) {
+      this.refuse('stalled');
       return;
     }
     if ((this.#hold & Hold.ROOM) !== 0) this.#release(Hold.ROOM);
     // Who is not read cannot be heard.
     if (this.#hold !== 0) this.#heardMs = nowMs;
-    else if (this.#keepAliveMs > 0 && nowMs - this.#heardMs > this.#keepAliveMs) this.refuse('keep_alive');
+    else if (nowMs - this.#heardMs > this.#keepAliveMs) this.refuse('keep_alive');
   }
 
   /** Reads nothing more; acknowledgements still go out. */
@@ -224,7 +198,16 @@ export class FrontDoorConnection {
     if (this.#stage === 'closed') return;
     if (state === 'oversize') this.#refuseOversize();
     else if (state === 'malformed') this.refuse('protocol');
+    else if (!this.#holdPartial(this.#framer.heldBytes)) this.refuse('partial_bytes');
     else this.lane.flush(this.#heardMs);
+  }
+
+  /** Bytes beyond one read, which every connection may hold, come out of what all share. */
+  #holdPartial(heldBytes: number): boolean {
+    const bytes = Math.max(0, heldBytes - READ_BYTES);
+    const isWithin = this.#context.partial.change(this.#partialBytes, bytes);
+    if (isWithin) this.#partialBytes = bytes;
+    return isWithin;
   }
 
   #refuseOversize(): void {
@@ -242,8 +225,16 @@ export class FrontDoorConnection {
     if (this.#stage === 'connect') return this.#connect(buffer, at, bodyAt, end);
     const type = buffer[at]! >> 4;
     if (type === PacketType.PUBREL && this.#unusable.release(packetIdAt(buffer, bodyAt, end))) return true;
-    if (type !== PacketType.PUBLISH) return this.#toBroker(buffer, at, end);
-    return this.#publish(buffer, at, bodyAt, end);
+    if (type === PacketType.PUBLISH) return this.#publish(buffer, at, bodyAt, end);
+    if (!this.#budget.take(BROKER_COST)) return this.#pace();
+    const { maxSubscriptionsPerConnection } = this.#context.limits;
+    if (type === PacketType.SUBSCRIBE && filtersAsked(buffer, bodyAt, end) > maxSubscriptionsPerConnection) {
+      this.refuse('subscriptions', {
+        detail: `more filters at once than ingest.limits.maxSubscriptionsPerConnection ${maxSubscriptionsPerConnection}`,
+      });
+      return false;
+    }
+    return this.#toBroker(buffer, at, end);
   }
 
   #connect(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
@@ -253,8 +244,13 @@ export class FrontDoorConnection {
       this.refuse('protocol', farewell === undefined ? {} : { farewell });
       return false;
     }
+    const beyond = connectBeyond(connect, this.#context.limits);
+    if (beyond !== null) {
+      this.refuse(beyond.limit, beyond);
+      return false;
+    }
     const packet = Buffer.from(buffer.subarray(at, end));
-    this.#keepAliveMs = connect.keepAliveS * 1000 * KEEP_ALIVE_GRACE;
+    this.#keepAliveMs = allowedSilenceMs(connect, this.#context.limits);
     // aedes never sees the messages of the fast lane, so it must not be the one who counts the silence.
     packet.writeUInt16BE(0, connect.keepAliveAt - at);
     this.#stage = 'connack';
@@ -278,7 +274,7 @@ export class FrontDoorConnection {
       this.refuse('protocol');
       return false;
     }
-    if (!this.#budget.take()) return this.#pace();
+    if (!this.#budget.take(fields.qos === 2 ? BROKER_COST : 1)) return this.#pace();
     const { topicFrom, topicTo } = fields;
     if (topicTo - topicFrom > limits.maxTopicBytes) return this.#unrouted(buffer, at, end);
     const route = acceptor.router.routeOf(buffer.toString('latin1', topicFrom, topicTo));
@@ -364,7 +360,8 @@ export class FrontDoorConnection {
   #holdBack(reason: number): void {
     if (this.#hold === 0) {
       this.#socket.pause();
-      if (reason !== Hold.CONNACK) this.#context.counters.pauses += 1;
+      const counted = PAUSES.get(reason);
+      if (counted !== undefined) this.#context.counters.pauses[counted] += 1;
     }
     this.#hold |= reason;
   }
@@ -382,10 +379,7 @@ export class FrontDoorConnection {
   #send(acks: Buffer): void {
     if (this.#socket.writableEnded || this.#socket.destroyed) return;
     this.#socket.write(acks);
-    if (this.#socket.writableLength > MAX_UNSENT_BYTES && (this.#hold & Hold.UNREAD) === 0) {
-      this.#unreadSinceMs = performance.now();
-      this.#holdBack(Hold.UNREAD);
-    }
+    if (this.#unsent.isFull) this.#holdBack(Hold.UNREAD);
   }
 
   #drained(): void {
@@ -395,6 +389,7 @@ export class FrontDoorConnection {
   #closed(): void {
     if (this.#stage === 'closed') return;
     this.#stage = 'closed';
+    this.#holdPartial(0);
     this.lane.close();
     this.#stream?.destroy();
     this.#context.onClosed(this);

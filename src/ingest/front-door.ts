@@ -2,7 +2,8 @@
 
 import { createServer, type Server, type Socket } from 'node:net';
 import { GatewayError } from '../errors.ts';
-import { type DoorContext, FrontDoorConnection } from './front-door-connection.ts';
+import type { DoorContext } from './door-context.ts';
+import { FrontDoorConnection } from './front-door-connection.ts';
 import type { RefusalLimit } from './ingest-counters.ts';
 
 /** How often the limits that depend on time are looked at; connect timeouts are that coarse. */
@@ -53,6 +54,18 @@ export class FrontDoor {
       });
       this.#server.listen({ host, port, backlog: LISTEN_BACKLOG }, resolve);
     });
+    this.#server.removeAllListeners('error');
+    // Such as no file descriptor left: this connection is lost, the listener is not.
+    this.#server.on('error', (error) => {
+      this.#context.complaints.warn(
+        'accept',
+        performance.now(),
+        'MQTT connection could not be taken',
+        () => ({
+          error: error.message,
+        }),
+      );
+    });
     this.#sweeper = setInterval(
       () => this.#sweep(),
       Math.min(SWEEP_MS, this.#context.limits.connectTimeoutMs),
@@ -82,6 +95,7 @@ export class FrontDoor {
   }
 
   #arrived(socket: Socket): void {
+    this.#context.onConnection();
     const address = addressOf(socket);
     const limit = this.#limitMet(address);
     if (limit !== null) {

@@ -8,9 +8,19 @@ import { Complaints } from './complaints.ts';
 import { DeviceClocks } from './device-clocks.ts';
 import { IngestCounters } from './ingest-counters.ts';
 import type { LaneContext } from './publish-lane.ts';
+import { RateBudget } from './rate-budget.ts';
 import type { IngestContext } from './source.ts';
 
 const POLL_MS = 10;
+
+/** Behind an external broker all senders share one connection: the good ones must not wait for the others. */
+function paced(perSecond: number): () => boolean {
+  const budget = new RateBudget(perSecond, performance.now());
+  return () => {
+    budget.refill(performance.now());
+    return budget.take();
+  };
+}
 
 /** One per source. */
 export class IngestCore implements LaneContext {
@@ -24,15 +34,10 @@ export class IngestCore implements LaneContext {
   constructor(config: IngestConfig, context: IngestContext) {
     this.#context = context;
     this.complaints = new Complaints(context.logger);
-    this.acceptor = new Acceptor(
-      context.router,
-      context.sink,
-      this.counters,
-      this.complaints,
-      config,
-      context.clock,
-    );
-    this.clocks = new DeviceClocks(context.router.registry, this.complaints, config.clockGuard.warnOffsetMs);
+    const { router, sink, clock } = context;
+    const mayKeep = config.mode === 'embedded' ? paced(config.limits.maxDeadLettersPerSecond) : () => true;
+    this.acceptor = new Acceptor(router, sink, this.counters, this.complaints, config, clock, mayKeep);
+    this.clocks = new DeviceClocks(router.registry, this.complaints, config.clockGuard.warnOffsetMs);
     this.acknowledger = new Acknowledger(this.counters, () => context.requestCommit());
   }
 

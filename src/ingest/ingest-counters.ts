@@ -14,11 +14,19 @@ export const REFUSAL_LIMITS = [
   'connect_timeout',
   'keep_alive',
   'packet_bytes',
+  'partial_bytes',
+  'client_id',
+  'subscriptions',
+  'qos2_inflight',
   'protocol',
   'credentials',
   'stalled',
 ] as const;
 export type RefusalLimit = (typeof REFUSAL_LIMITS)[number];
+
+/** Why a connection was not read for a while. */
+export const PAUSE_REASONS = ['room', 'unacked', 'rate', 'broker', 'unread'] as const;
+export type PauseReason = (typeof PAUSE_REASONS)[number];
 
 /** One per source. */
 export class IngestCounters {
@@ -39,8 +47,12 @@ export class IngestCounters {
   forcedCommits = 0;
   /** Messages local subscribers did not get because too many were on their way. */
   fanOutDropped = 0;
+  /** Subscriptions answered with a failure: not granted, or beyond the number allowed. */
+  subscriptionsRefused = 0;
+  /** Messages that were not retained because the store of retained messages is full. */
+  retainedRefused = 0;
   /** Times a connection was not read because we had to hold it back. */
-  pauses = 0;
+  readonly pauses: Record<PauseReason, number> = zeros(PAUSE_REASONS);
   reconnects = 0;
   /** The broker had forgotten our session. */
   sessionGaps = 0;
@@ -66,7 +78,9 @@ export class IngestCounters {
       { name: 'millwright_ingest_acknowledged_total', value: this.acknowledged },
       { name: 'millwright_ingest_forced_commits_total', value: this.forcedCommits },
       { name: 'millwright_ingest_fan_out_dropped_total', value: this.fanOutDropped },
-      { name: 'millwright_ingest_pauses_total', value: this.pauses },
+      { name: 'millwright_ingest_subscriptions_refused_total', value: this.subscriptionsRefused },
+      { name: 'millwright_ingest_retained_refused_total', value: this.retainedRefused },
+      ...labelled('millwright_ingest_pauses_total', 'reason', this.pauses),
       { name: 'millwright_ingest_reconnects_total', value: this.reconnects },
       { name: 'millwright_ingest_session_gaps_total', value: this.sessionGaps },
       ...labelled('millwright_ingest_sequence_total', 'event', this.sequence),

@@ -8,6 +8,7 @@ export const PacketType = {
   PUBREC: 5,
   PUBREL: 6,
   PUBCOMP: 7,
+  SUBSCRIBE: 8,
 } as const;
 
 /** `PUBACK` of MQTT 3.1.1, and of MQTT 5 with reason "success": two bytes of header, two of packet id. */
@@ -99,6 +100,8 @@ export interface ConnectFields {
   readonly clean: boolean;
   readonly keepAliveS: number;
   readonly clientIdBytes: number;
+  /** '' for MQTT 5. */
+  readonly clientId: string;
   /** Offset of the keep-alive field. */
   readonly keepAliveAt: number;
 }
@@ -119,11 +122,14 @@ export function readConnect(buffer: Buffer, bodyAt: number, end: number): Connec
   // What follows has another shape in MQTT 5, and is not needed to refuse it.
   const clientIdAt = keepAliveAt + 2;
   if (protocolLevel < 5 && clientIdAt + 2 > end) return null;
+  const clientIdBytes = protocolLevel < 5 ? buffer.readUInt16BE(clientIdAt) : 0;
+  if (clientIdAt + 2 + clientIdBytes > end && protocolLevel < 5) return null;
   return {
     protocolLevel,
     clean: (buffer[nameTo + 1]! & CLEAN_BIT) !== 0,
     keepAliveS: buffer.readUInt16BE(keepAliveAt),
-    clientIdBytes: protocolLevel < 5 ? buffer.readUInt16BE(clientIdAt) : 0,
+    clientIdBytes,
+    clientId: buffer.toString('utf8', clientIdAt + 2, clientIdAt + 2 + clientIdBytes),
     keepAliveAt,
   };
 }
@@ -139,6 +145,11 @@ export function connectRefusal({ protocolLevel, clientIdBytes, clean }: ConnectF
   return clientIdBytes === 0 && !clean ? refusingConnack(protocolLevel, RETURN_CODE.IDENTIFIER) : undefined;
 }
 
+/** CONNACK for a client id that is not taken. */
+export function identifierRejected(protocolLevel: number): Buffer {
+  return refusingConnack(protocolLevel, RETURN_CODE.IDENTIFIER);
+}
+
 /** CONNACK with a refusing return code, in the form the client's protocol version reads. */
 function refusingConnack(protocolLevel: number, returnCode: number): Buffer {
   // MQTT 5 §3.2.2: flags, reason code, and an empty properties section.
@@ -152,6 +163,13 @@ export function writePuback(buffer: Buffer, at: number, packetId: number): void 
   buffer[at + 1] = 2;
   buffer[at + 2] = packetId >> 8;
   buffer[at + 3] = packetId & 0xff;
+}
+
+/** Topic filters a SUBSCRIBE asks for. Source: MQTT 3.1.1 §3.8.3. */
+export function filtersAsked(buffer: Buffer, bodyAt: number, end: number): number {
+  let filters = 0;
+  for (let at = bodyAt + 2; at + 2 <= end; at += 3 + buffer.readUInt16BE(at)) filters += 1;
+  return filters;
 }
 
 /** Packet id of a PUBREL body; 0, which no packet has, where it is cut short. */

@@ -24,10 +24,10 @@ export class RateBudget {
     this.#atMs = nowMs;
   }
 
-  /** False: the next message has to wait. */
-  take(): boolean {
+  /** False: the next message has to wait. @param cost of the message; may overdraw, so that any cost passes once */
+  take(cost = 1): boolean {
     if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    this.#tokens -= cost;
     return true;
   }
 

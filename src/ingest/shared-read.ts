@@ -9,7 +9,7 @@
 import { Socket } from 'node:net';
 
 /** One read takes at most this much. */
-const READ_BYTES = 65_536;
+export const READ_BYTES = 65_536;
 
 const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
 

@@ -21,6 +21,8 @@ export interface IngestContext {
   requestCommit(): void;
   /** Something was read from a client; the thread may rest before it reads again. */
   onRead?(): void;
+  /** A connection arrived and there may be more: they are taken one a turn, so the thread should not rest now. */
+  onConnection?(): void;
 }
 
 export interface IngestSource extends MetricSource {

@@ -24,6 +24,7 @@ export class ReadCoalescer {
   readonly #restMs: number;
   #scheduled = false;
   #hurried = false;
+  #connected = false;
   /** Commits whose message was handled: a later one must end the rest even if it came before the rest began. */
   #seen = 0;
 
@@ -39,6 +40,11 @@ export class ReadCoalescer {
     setImmediate(this.#rest);
   };
 
+  /** A connection arrived: the kernel's queue is taken one a turn, and each rest would hold up all behind it. */
+  readonly onConnection = (): void => {
+    this.#connected = true;
+  };
+
   /** A sender waits for the next commit. */
   hurry(): void {
     this.#hurried = true;
@@ -52,7 +58,9 @@ export class ReadCoalescer {
 
   readonly #rest = (): void => {
     this.#scheduled = false;
-    if (this.#hurried) return;
+    const connected = this.#connected;
+    this.#connected = false;
+    if (this.#hurried || connected) return;
     Atomics.wait(this.#cell.cells, this.#cell.index, this.#seen, this.#restMs);
   };
 }
