@@ -160,10 +160,13 @@ export class StoreWriter {
   /** One piece of the history's work that can wait. @returns true if there is more to do at once */
   historyStep(): boolean {
     if (this.history === null || this.isSalvaging || !this.budget.hasRoom(HISTORY_STEP_BYTES)) return false;
-    const more = this.history.step((work) => {
+    const run = (work: () => void) => {
       this.transactions.run('adding', work, () => {});
       this.transactions.afterCommit();
-    });
+    };
+    const more = this.history.step(run);
+    // What is reserved need not be reserved at once.
+    if (!more) this.history.reserve(run);
     this.#noteHistory();
     return more;
   }

@@ -60,6 +60,7 @@ export function driveConfig(dataDir: string) {
       pump: { topics: ['p/{machine}/{channel}'], channels: { '*': { features: ['proc.basic'] } }, window },
       motor: { topics: ['m/{machine}/{channel}'], channels: { vibration }, window },
     },
+    history: { archives: [{ stepMs: 1_000, rows: 48 }] },
     // Never reached: the test takes the batches itself.
     sinks: { influx: { type: 'influxdb2', url: 'http://127.0.0.1:9', token: 'none' } },
   });

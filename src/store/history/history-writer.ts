@@ -16,7 +16,7 @@ import { BlockTable } from './block-table.ts';
 import { fold, nextFold } from './folding.ts';
 import { treeBytes } from './geometry.ts';
 import { encodeLogRow, type LogSection, LogTable } from './log-table.ts';
-import { type MachineRecord, MachineTable } from './machine-table.ts';
+import { type MachineRecord, MachineTable, nextFreeBlock } from './machine-table.ts';
 import { PendingWindows } from './pending-windows.ts';
 import { reshape } from './reshape.ts';
 import { SeriesRegister } from './series-register.ts';
@@ -25,8 +25,8 @@ import { SeriesRegister } from './series-register.ts';
 const LOG_FOLD_BYTES = 1_048_576;
 /** Beyond this, which needs a store that could not write for long, windows are left out and counted. */
 const MAX_LOG_BYTES = 16_777_216;
-/** Blocks reserved in one transaction; 64 KiB. */
-const RESERVE_BLOCKS = 64;
+/** Blocks reserved in one transaction, and in one round of idle work: 256 KiB, so that acknowledgements hardly wait. */
+const RESERVE_BLOCKS = 256;
 
 export interface HistoryOptions {
   readonly config: HistoryConfig;
@@ -135,25 +135,26 @@ export class HistoryWriter {
   }
 
   /**
-   * One bounded piece of the work that can wait: reserving blocks, then filling them.
+   * One bounded piece of the work that can wait: filling blocks that are reserved.
    * @returns true if there is more to do at once
    */
   step(run: RunTransaction): boolean {
-    if (this.#reserved < this.#register.nextBlock - 1) return this.#reserve(run);
     return this.#reshapeOne(run) || this.#foldOne(run);
   }
 
-  #reserve(run: RunTransaction): boolean {
+  /** Reserves a few blocks of series that are known; to be called once in a round of idle work. */
+  reserve(run: RunTransaction): void {
+    if (this.#reserved >= this.#register.nextBlock - 1) return;
     const ids = this.#register.blockIdsAfter(this.#reserved, RESERVE_BLOCKS);
     run(() => {
       for (const id of ids) this.#blocks.reserve(id);
     });
     this.#reserved = ids.length < RESERVE_BLOCKS ? this.#register.nextBlock - 1 : ids.at(-1)!;
-    return true;
   }
 
   /** Gives a machine whose windows or archives were configured anew archives of the new shape. */
   #reshapeOne(run: RunTransaction): boolean {
+    if (this.unreservedBytes > 0) return false;
     const record = this.#register.records().find((each) => this.#register.isOutgrown(each));
     if (record === undefined) return false;
     const wanted = this.#register.reshaped(record);
@@ -171,7 +172,7 @@ export class HistoryWriter {
     const partly = this.#pending.bytes > LOG_FOLD_BYTES;
     for (const record of this.#register.records()) {
       const oldestMs = this.#pending.oldestMs(record.id);
-      if (!Number.isFinite(oldestMs)) continue;
+      if (!Number.isFinite(oldestMs) || nextFreeBlock([record]) - 1 > this.#reserved) continue;
       const finalStartMs = this.#pending.finalMs(record.id) - record.sizeMs;
       const next = nextFold(record, oldestMs, finalStartMs, partly);
       if (next === null) continue;
@@ -215,6 +216,7 @@ export class HistoryWriter {
     return [
       { name: 'millwright_history_series', value: this.#register.count },
       { name: 'millwright_history_bytes', labels: { part: 'archives' }, value: this.bytes },
+      { name: 'millwright_history_bytes', labels: { part: 'unreserved' }, value: this.unreservedBytes },
       { name: 'millwright_history_bytes', labels: { part: 'log' }, value: this.#pending.bytes },
       { name: 'millwright_history_folds_total', value: this.#folds },
       { name: 'millwright_history_damaged_total', labels: { part: 'block' }, value: this.#damagedBlocks },

@@ -79,6 +79,13 @@ export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
       limits: { maxUnackedPerConnection: random.pick([20, 200]), maxChannels: 50 },
       clockGuard: { maxFutureMs: 60_000 },
     },
+    // Small enough that seeds stay cheap, and that blocks fill within a run.
+    history: {
+      archives: [
+        { stepMs: 1_000, rows: 48 },
+        { stepMs: 4_000, rows: 48 },
+      ],
+    },
     store: { commitWindowMs: random.pick([20, 50, 100, 250, 500]), minFreeBytes: 0 },
     sinks: Object.fromEntries(Array.from({ length: sinks }, (_, i) => [`db${i}`, sinkInput(random)])),
     statusIntervalMs: random.pick([20_000, 600_000]),
