@@ -91,7 +91,7 @@ export interface ClockStatus {
 }
 
 export interface StoreStatus {
-  readonly status: 'ok' | 'read_only' | 'full' | 'suspect';
+  readonly status: 'ok' | 'read_only' | 'full' | 'locked' | 'failing' | 'suspect';
   readonly bytes: number;
   readonly maxBytes: number;
   readonly ledger: Ledger;

@@ -44,7 +44,10 @@ export interface LoadedState {
   readonly pendingDifference: Readonly<Record<string, number>>;
 }
 
-/** Reads, counts, compares, books the differences and writes the result back if it changed. */
+/**
+ * Reads, counts, compares, books the differences. Writes only what a person must be able to see afterwards: a disk that
+ * is full must not keep a sound store from opening.
+ */
 export function loadState(input: LoadInput): LoadedState {
   const { values, damaged, lost } = input.ledger.loadAndRepair();
   const read = ledgerFrom(values);
@@ -53,7 +56,10 @@ export function loadState(input: LoadInput): LoadedState {
   const badHeads = input.outbox.count([...state.sinks, ...gone], (head) =>
     bookHeld(state, head.pointClass, rowBytes(head)),
   );
-  const pendingDifference: Record<string, number> = {};
+  const loaded = { state, repairedRows: damaged.length - lost, lostRows: lost + badHeads.length };
+  let pendingDifference = differencesOf(state.sinks);
+  const isAsFound = Object.keys(pendingDifference).length === 0 && badHeads.length + gone.length + lost === 0;
+  if (isAsFound) return { ...loaded, pendingDifference };
   input.db.transaction(() => {
     for (const id of badHeads) {
       const row = input.outbox.quarantine(state, id);
@@ -66,15 +72,20 @@ export function loadState(input: LoadInput): LoadedState {
         'sink left the configuration; its backlog is given up',
       );
     }
-    for (const sink of state.sinks) {
-      const difference = expectedPending(sink) - sink.pendingPoints;
-      if (difference === 0) continue;
-      pendingDifference[sink.name] = difference;
-      if (!input.salvaging) book(sink, difference, input.logger);
+    pendingDifference = differencesOf(state.sinks);
+    for (const sink of input.salvaging ? [] : state.sinks) {
+      const difference = pendingDifference[sink.name];
+      if (difference !== undefined) book(sink, difference, input.logger);
     }
     writeLedger(input.ledger, state);
   })();
-  return { state, repairedRows: damaged.length - lost, lostRows: lost + badHeads.length, pendingDifference };
+  return { ...loaded, pendingDifference };
+}
+
+/** Points each sink's account expects beyond what was counted; sinks without a difference are left out. */
+function differencesOf(sinks: readonly SinkState[]): Record<string, number> {
+  const differences = sinks.map((sink) => [sink.name, expectedPending(sink) - sink.pendingPoints] as const);
+  return Object.fromEntries(differences.filter(([, difference]) => difference !== 0));
 }
 
 /** The newer of what the ledger and the journal say. */

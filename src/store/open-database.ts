@@ -62,12 +62,17 @@ export function openDatabase(dataDir: string, nowMs: number, logger: Logger): Op
     return { lock, ...openOrReplace(dataDir, nowMs, logger) };
   } catch (error) {
     lock.close();
-    if (error instanceof GatewayError) throw error;
-    throw new GatewayError('MW_STORE_OPEN', `cannot open the store: ${describeError(error)}`, {
-      cause: error,
-      details: { dataDir, code: sqliteCode(error) },
-    });
+    throw openingFailed(error, dataDir);
   }
+}
+
+/** What kept a store from opening, as a GatewayError. */
+export function openingFailed(error: unknown, dataDir: string): GatewayError {
+  if (error instanceof GatewayError) return error;
+  return new GatewayError('MW_STORE_OPEN', `cannot open the store: ${describeError(error)}`, {
+    cause: error,
+    details: { dataDir, code: sqliteCode(error) },
+  });
 }
 
 function openOrReplace(dataDir: string, nowMs: number, logger: Logger): Omit<OpenedDatabase, 'lock'> {

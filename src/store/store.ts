@@ -21,7 +21,7 @@ import type { JournalBatch } from './journal.ts';
 import { expectedOpen, expectedPending, type LedgerState, ledgerOf, type SinkState } from './ledger-book.ts';
 import { loadState } from './load-state.ts';
 import type { MachineState } from './machine-tables.ts';
-import { type OpenedDatabase, openDatabase } from './open-database.ts';
+import { type OpenedDatabase, openDatabase, openingFailed } from './open-database.ts';
 import { OrderBox } from './order-box.ts';
 import { outboxRowsPerRecount } from './outbox.ts';
 import { encodePoints } from './points-codec.ts';
@@ -63,7 +63,7 @@ export function openStore(options: StoreOptions): Store {
   } catch (error) {
     opened.db.close();
     opened.lock.close();
-    throw error;
+    throw openingFailed(error, options.dataDir);
   }
 }
 
@@ -107,6 +107,8 @@ export class Store implements MetricSource, OutboxReader {
     this.#writer.begin(loaded.state);
     this.#writer.ballast.take(options.config.minFreeBytes);
     this.#ageing = new Ageing(this.#writer, options);
+    // A medium that refuses writes shows here, not at the first message; reading and sending go on all the same.
+    this.#saveUnlessFull();
     this.#channels = channels;
     this.#closedUntil = closedUntil;
     this.recovery = {

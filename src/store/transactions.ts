@@ -15,6 +15,10 @@ export type StoreStatus =
   | 'read_only'
   /** No room: nothing new is taken until some is made. */
   | 'full'
+  /** Another program holds the database. */
+  | 'locked'
+  /** Writes fail with an I/O error; each one is rolled back. */
+  | 'failing'
   /** A flush failed or pages do not fit: only a new start can tell what is on the disk. */
   | 'suspect';
 
@@ -166,8 +170,13 @@ export class Transactions {
 
   #degrade(fault: Fault): void {
     if (this.status === 'suspect') return;
-    if (fault === 'full') this.status = 'full';
-    if (fault === 'read_only') this.status = 'read_only';
+    const statusOf: Partial<Record<Fault, StoreStatus>> = {
+      full: 'full',
+      read_only: 'read_only',
+      busy: 'locked',
+      io: 'failing',
+    };
+    this.status = statusOf[fault] ?? this.status;
   }
 
   /** A read or write showed that the file can't be trusted. */

@@ -50,6 +50,8 @@ export interface GatewayProcessOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Longest time until /readyz says yes. */
   readonly readyWithinMs?: number;
+  /** Do not wait until it is ready, only until it says whether it is. */
+  readonly mayBeUnready?: boolean;
   /** In front of node, e.g. ['strace', ...]. */
   readonly wrapper?: readonly string[];
 }
@@ -108,7 +110,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     async () => {
       if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}:\n${log}`);
       const answer = await fetch(`http://127.0.0.1:${httpPort}/readyz`).catch(() => null);
-      return answer?.status === 200;
+      return answer?.status === 200 || (options.mayBeUnready === true && answer?.status === 503);
     },
     options.readyWithinMs ?? 30_000,
     () => `the gateway did not become ready:\n${log}`,
