@@ -127,6 +127,7 @@ class RunningGateway implements Gateway {
       router: new TopicRouter(machineClasses, channels, { maxChannels: ingest.limits.maxChannels }),
       now: this.#clock.now,
       clock: this.#clock.clock,
+      hasRunBefore: channels.length > 0,
       logger: this.#logger,
       requestCommit: () => {
         if (!this.#config.store.adaptiveCommit) return;
@@ -223,6 +224,8 @@ class RunningGateway implements Gateway {
       connections: source?.connections ?? 0,
       acknowledgedMessages: source?.acknowledgedMessages ?? 0,
       pendingAcks: source?.pendingAcks ?? 0,
+      sessionGaps: source?.sessionGaps.count ?? 0,
+      lastSessionGapMs: source?.sessionGaps.lastMs ?? null,
       ackLatencyP99Ms: source?.ackLatencyP99Ms ?? null,
     };
   }

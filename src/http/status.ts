@@ -70,6 +70,10 @@ export interface IngestStatus {
   readonly acknowledgedMessages: number;
   /** Messages received and not yet durable. */
   readonly pendingAcks: number;
+  /** Times the external broker had forgotten our session, since the start: what was published meanwhile is lost. */
+  readonly sessionGaps: number;
+  /** ms; null while there was none. */
+  readonly lastSessionGapMs: number | null;
   /** 99th percentile from receiving a message to acknowledging it; null before the first. */
   readonly ackLatencyP99Ms: number | null;
 }

@@ -10,7 +10,7 @@ import { ByteBudget } from './byte-budget.ts';
 import { FanOut } from './fan-out.ts';
 import { FrontDoor } from './front-door.ts';
 import { IngestCore } from './ingest-core.ts';
-import type { IngestContext, IngestSource } from './source.ts';
+import type { IngestContext, IngestSource, SessionGaps } from './source.ts';
 
 const SETTLE_MS = 2000;
 
@@ -102,6 +102,10 @@ export class EmbeddedSource implements IngestSource {
   get health(): { ok: boolean; reason: string } {
     const ok = this.#door.listening;
     return { ok, reason: ok ? '' : 'not listening for MQTT' };
+  }
+
+  get sessionGaps(): SessionGaps {
+    return { count: 0, lastMs: null };
   }
 
   get acknowledgedMessages(): number {

@@ -10,14 +10,18 @@ import { describeError, GatewayError } from '../errors.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { ExternalStream } from './external-stream.ts';
 import { IngestCore } from './ingest-core.ts';
-import { reconnectDelayMs } from './reconnect-delay.ts';
-import type { IngestContext, IngestSource } from './source.ts';
+import { ReconnectPolicy } from './reconnect-policy.ts';
+import type { IngestContext, IngestSource, SessionGaps } from './source.ts';
 
 const SETTLE_MS = 2000;
 const CONNECT_TIMEOUT_MS = 15_000;
 const DEFAULT_PORTS = { plain: 1883, tls: 8883 } as const;
 /** A granted QoS from here on is a refusal. */
 const SUBACK_FAILURE = 0x80;
+/** MQTT 5 reason code: another client came with our id. */
+const SESSION_TAKEN_OVER = 0x8e;
+
+const ONE_ID_EACH = 'give each gateway an ingest.external.clientId of its own';
 
 interface BrokerAddress {
   readonly host: string;
@@ -36,8 +40,12 @@ export class ExternalSource implements IngestSource {
   #client: MqttClient | null = null;
   #stream: ExternalStream | null = null;
   #retry: NodeJS.Timeout | null = null;
-  #failures = 0;
+  readonly #reconnects: ReconnectPolicy;
+  #takenOver = false;
+  /** The broker should still have our session. */
+  #expectsSession: boolean;
   #connectedBefore = false;
+  #lastGapMs: number | null = null;
   #stopping = false;
   /** Empty while connected and subscribed. */
   #reason = 'not started';
@@ -51,6 +59,9 @@ export class ExternalSource implements IngestSource {
     const { host, port, tls } = this.#broker;
     this.address = `${tls ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
     this.#core = new IngestCore(config, context);
+    const { reconnectMinMs, reconnectMaxMs } = config.external;
+    this.#expectsSession = context.hasRunBefore === true;
+    this.#reconnects = new ReconnectPolicy(reconnectMinMs, reconnectMaxMs);
   }
 
   /** Returns once connecting has begun: the broker may come up after the gateway. @throws GatewayError MW_INGEST_EXTERNAL */
@@ -91,6 +102,10 @@ export class ExternalSource implements IngestSource {
     return { ok: this.#reason === '', reason: this.#reason };
   }
 
+  get sessionGaps(): SessionGaps {
+    return { count: this.#core.counters.sessionGaps, lastMs: this.#lastGapMs };
+  }
+
   get acknowledgedMessages(): number {
     return this.#core.counters.acknowledged;
   }
@@ -119,6 +134,7 @@ export class ExternalSource implements IngestSource {
     this.#client = client;
     client.on('connect', (connack) => this.#connected(client, connack));
     client.on('error', (error) => this.#failed(describeError(error)));
+    client.on('disconnect', ({ reasonCode }) => this.#dismissed(reasonCode));
     client.on('close', () => this.#lost(client));
   }
 
@@ -183,17 +199,12 @@ export class ExternalSource implements IngestSource {
   #connected(client: MqttClient, connack: IConnackPacket): void {
     const { logger } = this.#context;
     const { sessionPresent } = connack;
-    if (this.#connectedBefore) {
-      this.#core.counters.reconnects += 1;
-      if (!sessionPresent) {
-        this.#core.counters.sessionGaps += 1;
-        logger.warn(
-          { broker: this.address },
-          'the broker forgot our session: messages of the meantime are lost',
-        );
-      }
-    }
+    this.#reconnects.established(performance.now());
+    this.#takenOver = false;
+    if (this.#connectedBefore) this.#core.counters.reconnects += 1;
+    if (this.#expectsSession && !sessionPresent) this.#gap();
     this.#connectedBefore = true;
+    this.#expectsSession = true;
     logger.info({ broker: this.address, sessionPresent }, 'connected to the MQTT broker');
     // Always, not only for a new session: the templates may have changed since the broker stored it.
     const subscriptions = Object.fromEntries(
@@ -206,12 +217,53 @@ export class ExternalSource implements IngestSource {
         .map(({ topic }) => topic);
       if (error === null && refused.length === 0) {
         this.#reason = '';
-        this.#failures = 0;
         return;
       }
       this.#reason = `the broker refused the subscription to ${refused.join(', ') || describeError(error)}`;
       logger.error({ broker: this.address, refused }, 'the MQTT broker refused our subscription');
     });
+  }
+
+  /** What was published while we were away went to nobody. */
+  #gap(): void {
+    this.#core.counters.sessionGaps += 1;
+    this.#lastGapMs = this.#context.now();
+    this.#context.logger.warn(
+      {
+        broker: this.address,
+        clientId: this.#config.external.clientId,
+        hint: 'let the broker keep sessions: persistence, and no shorter expiry than the longest absence',
+      },
+      'the broker forgot our session: messages of the meantime are lost',
+    );
+  }
+
+  /** The broker said why it ends the connection (MQTT 5). */
+  #dismissed(reasonCode: number | undefined): void {
+    if (reasonCode !== SESSION_TAKEN_OVER) return;
+    this.#takenOver = true;
+    const { clientId } = this.#config.external;
+    this.#reason = `${this.address}: another client took over the id ${clientId}`;
+    this.#core.complaints.warn(
+      'taken_over',
+      performance.now(),
+      'another client uses our MQTT client id',
+      () => ({
+        broker: this.address,
+        clientId,
+        hint: ONE_ID_EACH,
+      }),
+    );
+  }
+
+  /** Many brokers end the older connection without a word: again and again at once looks like it. */
+  #suspectFight(): void {
+    this.#core.complaints.warn(
+      'taken_over',
+      performance.now(),
+      'the broker ends our connection again and again: does another client use our MQTT client id?',
+      () => ({ broker: this.address, clientId: this.#config.external.clientId, hint: ONE_ID_EACH }),
+    );
   }
 
   #failed(reason: string): void {
@@ -226,9 +278,8 @@ export class ExternalSource implements IngestSource {
     if (client !== this.#client || this.#stopping || this.#retry !== null) return;
     this.#stream?.destroy();
     if (this.#reason === '' || this.#reason.startsWith('connecting')) this.#failed('connection closed');
-    const { reconnectMinMs, reconnectMaxMs } = this.#config.external;
-    const delayMs = reconnectDelayMs(this.#failures, reconnectMinMs, reconnectMaxMs, Math.random());
-    this.#failures += 1;
+    const delayMs = this.#reconnects.lost(performance.now(), Math.random(), this.#takenOver);
+    if (this.#reconnects.suspectsFight) this.#suspectFight();
     this.#retry = setTimeout(() => this.#connect(), delayMs);
   }
 }

@@ -19,10 +19,19 @@ export interface IngestContext {
   readonly logger: Logger;
   /** Asks the pipeline to commit now: a sender waits with its in-flight allowance used up. */
   requestCommit(): void;
+  /** An earlier run received messages: an external broker should know us. */
+  readonly hasRunBefore?: boolean;
   /** Something was read from a client; the thread may rest before it reads again. */
   onRead?(): void;
   /** A connection arrived and there may be more: they are taken one a turn, so the thread should not rest now. */
   onConnection?(): void;
+}
+
+/** Times at which the external broker had forgotten our session: what was published meanwhile is lost. */
+export interface SessionGaps {
+  readonly count: number;
+  /** Time of day, ms; null before the first. */
+  readonly lastMs: number | null;
 }
 
 export interface IngestSource extends MetricSource {
@@ -37,6 +46,8 @@ export interface IngestSource extends MetricSource {
   readonly connections: number;
   /** `reason` is empty while ok. */
   readonly health: { readonly ok: boolean; readonly reason: string };
+  /** None with the built-in broker. */
+  readonly sessionGaps: SessionGaps;
   /** QoS 1 messages acknowledged since the start. */
   readonly acknowledgedMessages: number;
   /** Messages received and not yet durable. */

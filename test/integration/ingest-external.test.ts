@@ -1,13 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createExternalSource, type IngestSource } from '../../src/ingest/source.ts';
 import type { Logger } from '../../src/telemetry/logger.ts';
-import { freePort, MOSQUITTO, REPOSITORY } from '../support/cli-broker.ts';
+import { freePort, MOSQUITTO } from '../support/cli-broker.ts';
+import { type CuttingProxy, startCuttingProxy } from '../support/cutting-proxy.ts';
 import { harness, metric, type TestCommitter, testConfig } from '../support/ingest-harness.ts';
+import { type PlantBroker, startPlantBroker } from '../support/plant-broker.ts';
 import { publishPacket, RawClient } from '../support/raw-mqtt.ts';
 
 const cleanups: (() => unknown)[] = [];
@@ -16,47 +18,10 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-interface Broker {
-  readonly port: number;
-  restart(): Promise<void>;
-  end(signal: NodeJS.Signals): Promise<void>;
-}
-
-/** mosquitto with the configuration the repository recommends, except for port, users and place of its files. */
-async function startBroker(extra = ''): Promise<Broker> {
-  const dir = mkdtempSync(join(tmpdir(), 'millwright-external-'));
-  cleanups.push(() => rmSync(dir, { recursive: true, force: true }));
-  const port = await freePort();
-  const shipped = readFileSync(join(REPOSITORY, 'deploy/mosquitto/millwright.conf'), 'utf8')
-    .replace('listener 1883', `listener ${port} 127.0.0.1`)
-    .replace('allow_anonymous false', 'allow_anonymous true')
-    .replace(/^password_file .*$/m, '')
-    .replace('/var/lib/mosquitto/', `${dir}/`);
-  const file = join(dir, 'mosquitto.conf');
-  // As root it would step down to a user who cannot write into the test's folder.
-  writeFileSync(file, `user root\n${shipped}\n${extra}\n`);
-  let child: ChildProcess;
-  const launch = async () => {
-    child = spawn(MOSQUITTO!, ['-c', file], { stdio: 'ignore' });
-    for (let i = 0; i < 200; i++) {
-      const up = await new Promise<boolean>((resolve) => {
-        const probe = connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
-        probe.on('connect', () => probe.destroy());
-      });
-      if (up) return;
-      await pause(25);
-    }
-    throw new Error('mosquitto did not start');
-  };
-  const end = async (signal: NodeJS.Signals) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exited = new Promise((resolve) => child.once('exit', resolve));
-    child.kill(signal);
-    await exited;
-  };
-  await launch();
-  cleanups.push(() => end('SIGKILL'));
-  return { port, restart: launch, end };
+async function startBroker(extra = ''): Promise<PlantBroker> {
+  const broker = await startPlantBroker(extra);
+  cleanups.push(() => broker.stop());
+  return broker;
 }
 
 interface Started {
@@ -152,33 +117,10 @@ async function publish(port: number, from: number, to: number): Promise<void> {
   raw.close();
 }
 
-/** A TCP proxy whose connections can be cut. */
-async function proxyTo(port: number): Promise<{ port: number; cut(): void }> {
-  const open = new Set<Socket>();
-  const server: Server = createServer((client) => {
-    const upstream = connect(port, '127.0.0.1');
-    for (const [a, b] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      open.add(a);
-      a.on('error', () => undefined);
-      a.on('close', () => {
-        open.delete(a);
-        b.destroy();
-      });
-      a.pipe(b);
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const cut = () => {
-    for (const socket of open) socket.destroy();
-  };
-  cleanups.push(() => {
-    cut();
-    server.close();
-  });
-  return { port: (server.address() as { port: number }).port, cut };
+async function proxyTo(port: number): Promise<CuttingProxy> {
+  const proxy = await startCuttingProxy(port);
+  cleanups.push(() => proxy.stop());
+  return proxy;
 }
 
 describe.skipIf(MOSQUITTO === null)('the external source at mosquitto', () => {

@@ -149,6 +149,8 @@ export function plantStatus(atMs: number, overrides: Partial<GatewayStatus> = {}
       connections: 25,
       acknowledgedMessages: 1_234_567,
       pendingAcks: 12,
+      sessionGaps: 0,
+      lastSessionGapMs: null,
       ackLatencyP99Ms: 61.4,
     },
     clock: {

@@ -40,7 +40,10 @@ function factsOf(status, rate) {
     {
       name: ingest.mode === 'external' ? 'Broker' : 'MQTT connections',
       value: ingest.mode === 'external' ? (ingest.ok ? 'connected' : 'away') : countText(ingest.connections),
-      note: ingest.address,
+      note:
+        ingest.sessionGaps > 0
+          ? `${ingest.address}; forgot us ${countText(ingest.sessionGaps)} times`
+          : ingest.address,
       bad: !ingest.ok,
     },
     {

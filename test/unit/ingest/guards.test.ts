@@ -5,6 +5,7 @@ import { ClockOffset } from '../../../src/ingest/clock-guard.ts';
 import { msFromIso8601 } from '../../../src/ingest/event-time.ts';
 import { RateBudget } from '../../../src/ingest/rate-budget.ts';
 import { reconnectDelayMs } from '../../../src/ingest/reconnect-delay.ts';
+import { ReconnectPolicy } from '../../../src/ingest/reconnect-policy.ts';
 import { SequenceGuard } from '../../../src/ingest/sequence-guard.ts';
 
 function counted(sequences: number[]) {
@@ -151,5 +152,38 @@ describe('reconnectDelayMs', () => {
     expect(reconnectDelayMs(500, 1000, 30_000, 0.999999)).toBeLessThanOrEqual(30_000);
     expect(reconnectDelayMs(5, 1000, 30_000, 0)).toBe(50);
     expect(reconnectDelayMs(0, 50, 100, 0.5)).toBe(50);
+  });
+});
+
+describe('ReconnectPolicy', () => {
+  /** Connections that last `lastsMs` each: the waits between them. */
+  function waits(policy: ReconnectPolicy, lastsMs: number, n: number, takenOver = false): number[] {
+    let nowMs = 0;
+    return Array.from({ length: n }, () => {
+      policy.established(nowMs);
+      nowMs += lastsMs;
+      const waitMs = policy.lost(nowMs, 0.5, takenOver);
+      nowMs += waitMs;
+      return waitMs;
+    });
+  }
+
+  it('backs off from a broker that ends connections at once, and begins anew after one that lasted', () => {
+    const policy = new ReconnectPolicy(1000, 30_000);
+    expect(waits(policy, 100, 6)).toEqual([525, 1025, 2025, 4025, 8025, 15_025]);
+    expect(policy.suspectsFight).toBe(true);
+    expect(waits(policy, 10_000, 2)).toEqual([525, 525]);
+    expect(policy.suspectsFight).toBe(false);
+  });
+
+  it('does not take a broker that is away for a fight', () => {
+    const policy = new ReconnectPolicy(1000, 30_000);
+    for (let i = 0; i < 5; i += 1) policy.lost(i, 0, false);
+    expect(policy.suspectsFight).toBe(false);
+  });
+
+  it('waits seconds once another client took the id, and no longer than configured where it only looks like it', () => {
+    expect(waits(new ReconnectPolicy(50, 100), 100, 2, true)).toEqual([3000, 3000]);
+    expect(waits(new ReconnectPolicy(50, 100), 100, 4)).toEqual([50, 75, 100, 100]);
   });
 });
