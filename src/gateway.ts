@@ -251,7 +251,8 @@ class RunningGateway implements Gateway {
     for (const model of status?.models ?? []) {
       if (model.state === 'disabled') reasons.push(`model ${model.name}: ${model.reason}`);
     }
-    return { live, ready: reasons.length === 0, reasons };
+    const ready = reasons.length === 0;
+    return { live, ready, reasons: [...reasons, ...(status?.store.notices ?? [])] };
   }
 
   #metrics(): MetricSample[] {
@@ -296,6 +297,8 @@ const EMPTY_STORE: GatewayStatus['store'] = {
   bytes: 0,
   maxBytes: 0,
   reasons: [],
+  wear: { writtenBytes: 0, observedMs: 0, bytesPerDay: null, lifeDays: null },
+  notices: [],
   ledger: {
     samples: { accepted: 0, open: 0, windowed: 0, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
     points: [],

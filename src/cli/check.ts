@@ -2,13 +2,15 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describeConfig } from '../config/describe.ts';
+import type { Config } from '../config/schema.ts';
 import { maskSecrets } from '../config/secrets.ts';
 import { configPath, configurationWarnings, readConfiguration } from './configuration.ts';
 import { writeGeneratedFiles } from './configuration-files.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { checkModels, type ModelCheck } from './inspection/model-checks.ts';
 import { estimateStorage, type StorageEstimate } from './inspection/storage-estimate.ts';
-import { formatBytes, formatTable, note, printJson, printLine } from './terminal/output.ts';
+import { estimateWear, type WearEstimate } from './inspection/wear-estimate.ts';
+import { formatBytes, formatLife, formatTable, note, printJson, printLine } from './terminal/output.ts';
 
 interface CheckOptions extends GlobalOptions {
   readonly machines: Readonly<Record<string, number>>;
@@ -58,14 +60,29 @@ function check(options: CheckOptions): void {
   const config = readConfiguration(options);
   const models = checkModels(config);
   const storage = estimateStorage(config, options.machines);
+  const wear = estimateWear(config, options.machines, storage);
   for (const warning of configurationWarnings(options, config)) note(`warning: ${warning}`);
-  if (options.json) printJson({ path, valid: true, models, storage, config: maskSecrets(config) });
+  if (options.json) printJson({ path, valid: true, models, storage, wear, config: maskSecrets(config) });
   else {
     printLine(describeConfig(config).trimEnd());
     printLine();
     printReport(path, models, storage);
+    printWear(wear, config.store);
   }
   if (models.some((model) => !model.ok)) process.exitCode = 1;
+}
+
+function printWear(wear: WearEstimate, { flash }: Config['store']): void {
+  const assumed = wear.assumedChannels === 0 ? '' : `, channels without periodMs taken as one a second`;
+  printLine(
+    `writes:  about ${formatBytes(wear.bytesPerDay)} a day at ${wear.messagesPerSecond.toFixed(1)} messages/s${assumed}; ` +
+      `${formatLife(wear.lifeDays)} for ${formatBytes(flash.capacityBytes)} at ${flash.writeCycles} cycles`,
+  );
+  if (wear.bytesPerDay <= wear.budgetBytesPerDay) return;
+  note(
+    `warning: store.flash.budgetBytesPerDay is ${formatBytes(wear.budgetBytesPerDay)}; ` +
+      'store.profile: sd-saver, a longer commitWindowMs or durability: memory write less',
+  );
 }
 
 function printReport(path: string, models: readonly ModelCheck[], storage: StorageEstimate): void {

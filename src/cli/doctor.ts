@@ -14,6 +14,7 @@ import {
   checkNativeModule,
   checkNode,
 } from './inspection/device-checks.ts';
+import { checkStore } from './inspection/store-checks.ts';
 import { fail, ok, type Verdict, warn } from './inspection/verdict.ts';
 import { printJson, printLine } from './terminal/output.ts';
 
@@ -82,6 +83,7 @@ async function checkConfigured(config: Config): Promise<Verdict[]> {
   return [
     ...checkDataDir(config.dataDir),
     checkFreeSpace(config.dataDir, config.store),
+    ...checkStore(config),
     ...(await checkPorts(config)),
     ...(await checkBroker(config)),
     ...(await checkSinks(config)),

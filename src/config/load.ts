@@ -8,6 +8,7 @@ import type { Environment } from './environment.ts';
 import { isWithin, type JsonPath } from './json-path.ts';
 import type { ConfigProblem } from './problem.ts';
 import { type Config, configSchema } from './schema.ts';
+import { STORE_PROFILES } from './schema-delivery.ts';
 import { configJsonSchema } from './schema-tree.ts';
 import { hasUserinfo, isSecretKey } from './secrets.ts';
 import { problemLine, shapeProblems } from './shape-problems.ts';
@@ -147,8 +148,17 @@ function unreported(found: readonly ConfigProblem[], known: readonly ConfigProbl
 }
 
 function withOverrides(value: unknown, overrides: ConfigOverrides): unknown {
-  if (overrides.dataDir === undefined || typeof value !== 'object' || value === null) return value;
-  return { ...value, dataDir: overrides.dataDir };
+  if (typeof value !== 'object' || value === null) return value;
+  const profiled = withProfile(value as Readonly<Record<string, unknown>>);
+  return overrides.dataDir === undefined ? profiled : { ...profiled, dataDir: overrides.dataDir };
+}
+
+/** The keys of the chosen `store.profile` stand in where the file says nothing. */
+function withProfile(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const store = value['store'] as { readonly profile?: unknown } | null | undefined;
+  if (typeof store !== 'object' || store === null || typeof store.profile !== 'string') return value;
+  const keys = Object.hasOwn(STORE_PROFILES, store.profile) ? STORE_PROFILES[store.profile] : undefined;
+  return keys === undefined ? value : { ...value, store: { ...keys, ...store } };
 }
 
 /** A copy of `value` that lacks the given paths. */

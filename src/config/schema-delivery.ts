@@ -43,8 +43,38 @@ export const sinkSchema = z.discriminatedUnion('type', [
   lineProtocolSinkSchema.extend(deliverySchema.shape),
 ]);
 
+/** What the medium bears, for the estimate of its life. */
+const flashSchema = z.strictObject({
+  capacityBytes: count(1000000, 1e15, 32000000000, 'size of the card or disk'),
+  writeCycles: count(
+    1,
+    1000000,
+    500,
+    'times each cell can be written: 500 for consumer cards, 3000 for endurance cards; for a rating in terabytes written, that over the size',
+  ),
+  writeAmplification: z
+    .number()
+    .min(1)
+    .max(100)
+    .default(4)
+    .describe('bytes the cells take for each byte of ours: file system and the card itself'),
+  budgetBytesPerDay: count(1000000, 1e15, 5000000000, 'more than this a day is warned of'),
+});
+
+/** Keys of `store` that a profile sets where the file does not. */
+export const STORE_PROFILES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'sd-saver': { commitWindowMs: 500, adaptiveCommit: false, compressJournal: true },
+};
+
 /** Section `store`: what is kept, and for how long. */
 export const storeSchema = z.strictObject({
+  profile: z
+    .enum(['default', 'sd-saver'])
+    .default('default')
+    .describe(
+      'sd-saver: fewer and smaller writes for a memory card, by commitWindowMs 500, adaptiveCommit false and ' +
+        'compressJournal true; a key that is written out wins',
+    ),
   commitWindowMs: ms(
     0,
     1000,
@@ -55,6 +85,11 @@ export const storeSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('commit early when a client waits with its in-flight allowance used up'),
+  compressJournal: z
+    .boolean()
+    .default(false)
+    .describe('records are deflated before they are written: about half the bytes for a few per cent of CPU'),
+  flash: flashSchema.prefault({}),
   maxBytes: count(1048576, 1099511627776, 1073741824, 'size the database may grow to'),
   maxAgeDays: z
     .number()
@@ -67,6 +102,12 @@ export const storeSchema = z.strictObject({
     1099511627776,
     67108864,
     'free space below which new data is no longer acknowledged',
+  ),
+  maxQuarantineBytes: count(
+    0,
+    1099511627776,
+    1073741824,
+    'damaged databases are kept up to this size, the newest in any case',
   ),
   maxDeadLetterBytes: count(65536, 1073741824, 16777216, 'oldest dead letters go first beyond this'),
 });

@@ -99,8 +99,18 @@ export interface StoreStatus {
   readonly bytes: number;
   readonly maxBytes: number;
   readonly ledger: Ledger;
+  /** Bytes written over all runs, while watched for `observedMs`; the rest is null in the first ten minutes. */
+  readonly wear: {
+    readonly writtenBytes: number;
+    readonly observedMs: number;
+    readonly bytesPerDay: number | null;
+    /** Days a new medium of `store.flash` bears that. */
+    readonly lifeDays: number | null;
+  };
   /** What is wrong with the store beside its status, one line each: accounts that do not balance. */
   readonly reasons: readonly string[];
+  /** What the gateway got over by itself and a person should look at, one line each. */
+  readonly notices: readonly string[];
 }
 
 export interface SinkStatus {
@@ -142,7 +152,7 @@ export interface GatewayStatus {
   readonly startedMs: number;
   readonly uptimeS: number;
   readonly ready: boolean;
-  /** Why not ready, one line each. */
+  /** Why not ready, and what a person should look at although it is; one line each. */
   readonly reasons: readonly string[];
   /** By name. */
   readonly machines: readonly MachineStatus[];

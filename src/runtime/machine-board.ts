@@ -33,6 +33,11 @@ export class MachineBoard {
     if (this.#alarms.length > RECENT_ALARMS) this.#alarms.splice(0, this.#alarms.length - RECENT_ALARMS);
   }
 
+  /** Alarms that are about no machine. */
+  note(alarms: readonly AlarmEvent[]): void {
+    this.#alarms.push(...alarms);
+  }
+
   /** Machines with a word since the last call, in any order. */
   takeChanged(): BoardEntry[] {
     const entries = [...this.#changed].map((machine) => this.#entry(this.#vectors.get(machine)!));

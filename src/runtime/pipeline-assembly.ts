@@ -15,6 +15,7 @@ import { openStore, type Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSource } from '../telemetry/metrics.ts';
 import { Windower } from '../window/windower.ts';
+import { DamageAlarm } from './damage-alarm.ts';
 import { LedgerWatch } from './ledger-watch.ts';
 
 export interface PipelineAssembly {
@@ -27,6 +28,7 @@ export interface PipelineAssembly {
   /** Everything on this thread that counts. */
   readonly sources: readonly MetricSource[];
   readonly ledgerWatch: LedgerWatch;
+  readonly damageAlarm: DamageAlarm;
   readonly config: Config;
 }
 
@@ -95,6 +97,7 @@ export function buildPipeline(config: Config, surroundings: Surroundings): Pipel
     forwarders,
     sources: [store, assessor, pipeline, ...forwarders, ledgerWatch],
     ledgerWatch,
+    damageAlarm: new DamageAlarm(config.gateway.id),
     config,
   };
 }

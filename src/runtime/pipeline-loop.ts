@@ -7,6 +7,7 @@
  */
 
 import type { CancelTimer, Clock } from '../domain/clock.ts';
+import { alarmPoint } from '../domain/points-of.ts';
 import { GatewayError } from '../errors.ts';
 import type { PipelineAssembly } from './pipeline-assembly.ts';
 import type { FromPipeline, IngestSummary, PipelineInput } from './pipeline-messages.ts';
@@ -184,6 +185,7 @@ export class PipelineLoop {
     // What comes after this moment gets the next id or a later one.
     this.#trimBelowBatch = Math.min(pipeline.oldestBatchNeeded(), store.nextBatchId());
     this.#idleStep();
+    this.#raiseDamage();
     const status = pipelineStatus(this.#assembly);
     const metrics = this.#assembly.sources.flatMap((source) => source.metrics());
     this.#port.send({ type: 'status', status, metrics, silences: this.#silences() });
@@ -208,6 +210,14 @@ export class PipelineLoop {
     } catch (error) {
       if (!isRefusal(error)) this.fail(error);
     }
+  }
+
+  #raiseDamage(): void {
+    const { pipeline, store, damageAlarm } = this.#assembly;
+    const events = damageAlarm.look(store.damage, this.#clock.now());
+    if (events.length === 0) return;
+    pipeline.board.note(events);
+    pipeline.emit(events.map(alarmPoint));
   }
 
   #emitStatusPoint(): void {

@@ -6,6 +6,8 @@ import type { Point } from '../domain/point.ts';
 import { gatewayStatusPoint } from '../domain/points-of.ts';
 import type { ForwarderStatus } from '../forward/forwarder.ts';
 import type { AnomalyStatus, MachineStatus, ModelStatus, SinkStatus, StoreStatus } from '../http/status.ts';
+import type { Store } from '../store/store.ts';
+import { damageText } from './damage-alarm.ts';
 import { type BoardEntry, featureRows } from './machine-board.ts';
 import type { PipelineAssembly } from './pipeline-assembly.ts';
 import type { IngestSummary } from './pipeline-messages.ts';
@@ -31,13 +33,20 @@ export function pipelineStatus(assembly: PipelineAssembly): PipelineStatus {
       bytes: store.bytes,
       maxBytes: config.store.maxBytes,
       ledger: store.ledger(),
+      wear: wearStatus(store.wear),
       reasons: assembly.ledgerWatch.reasons(),
+      notices: store.damage === null ? [] : [`store: ${damageText(store.damage)}`],
     },
     held: pipeline.held,
     sinks: forwarders.map((forwarder) => sinkStatus(forwarder.status())),
     models: modelStatuses(assessor.models()),
     alarms: [...pipeline.board.recentAlarms()].reverse(),
   };
+}
+
+/** JSON knows no Infinity: nothing written has no end, so no life. */
+function wearStatus({ lifeDays, ...wear }: Store['wear']): StoreStatus['wear'] {
+  return { ...wear, lifeDays: lifeDays !== null && Number.isFinite(lifeDays) ? lifeDays : null };
 }
 
 /** The gateway about itself, for dashboards far away. */

@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { describeError, GatewayError } from '../errors.ts';
-import { APPLICATION_ID, MIGRATIONS, PAGE_BYTES, SCHEMA_VERSION, TABLES, tablesOf } from './schema.ts';
+import { APPLICATION_ID, CURRENT_SCHEMA, PAGE_BYTES, type Schema, schemaOf, TABLES } from './schema.ts';
 import { readTwins, TwinTable } from './twin-table.ts';
 
 export type Connection = Database.Database;
@@ -142,36 +142,35 @@ export function schemaVersion(db: Connection): number {
   return typeof sealed === 'number' ? sealed : header;
 }
 
-/** Runs the steps from `from` to `to`, by default the current version, in one transaction. */
-export function migrate(db: Connection, from: number, to = SCHEMA_VERSION): void {
+/** Runs the steps from `from` to the schema's version in one transaction. */
+export function migrate(db: Connection, from: number, schema: Schema = CURRENT_SCHEMA): void {
   db.transaction(() => {
-    for (let version = from + 1; version <= to; version += 1) {
-      for (const sql of MIGRATIONS[version] ?? []) db.exec(sql);
+    for (let version = from + 1; version <= schema.version; version += 1) {
+      for (const sql of schema.migrations[version] ?? []) db.exec(sql);
     }
-    new TwinTable(db, 'meta').write('schema', to);
-    db.pragma(`user_version = ${to}`);
+    new TwinTable(db, 'meta').write('schema', schema.version);
+    db.pragma(`user_version = ${schema.version}`);
     db.pragma(`application_id = ${APPLICATION_ID}`);
   })();
 }
 
 /** Puts header numbers back that a flipped bit changed; the sealed version has been checked. */
-export function repairHeader(db: Connection): void {
+export function repairHeader(db: Connection, { version }: Schema = CURRENT_SCHEMA): void {
   new TwinTable(db, 'meta').loadAndRepair();
-  if (db.pragma('user_version', { simple: true }) !== SCHEMA_VERSION)
-    db.pragma(`user_version = ${SCHEMA_VERSION}`);
+  if (db.pragma('user_version', { simple: true }) !== version) db.pragma(`user_version = ${version}`);
   if (db.pragma('application_id', { simple: true }) !== APPLICATION_ID)
     db.pragma(`application_id = ${APPLICATION_ID}`);
 }
 
-/** @throws CorruptDatabase unless the tables are exactly ours, as of a version */
-export function checkTables(db: Connection, version = SCHEMA_VERSION): void {
+/** @throws CorruptDatabase unless the tables are exactly ours */
+export function checkTables(db: Connection, { tables }: Schema = CURRENT_SCHEMA): void {
   const rows = db.prepare('SELECT name, sql FROM sqlite_schema').all() as { name: string; sql: string }[];
   const found = new Map(rows.map((row) => [row.name, row.sql]));
-  const expected = tablesOf(version);
-  for (const [name, sql] of expected) {
+  for (const [name, sql] of Object.entries(tables)) {
     if (found.get(name) !== sql) throw new CorruptDatabase(`table ${name} is not as it was made`);
   }
-  if (found.size !== expected.length) throw new CorruptDatabase('the database holds foreign tables');
+  if (found.size !== Object.keys(tables).length)
+    throw new CorruptDatabase('the database holds foreign tables');
 }
 
 /** Reads every page and how they hang together. Cost: the whole file. @throws CorruptDatabase */
@@ -186,11 +185,11 @@ export function checkPages(db: Connection): void {
  *
  * @throws SqliteError
  */
-export function createEmpty(path: string, version = SCHEMA_VERSION): void {
+export function createEmpty(path: string, version = CURRENT_SCHEMA.version): void {
   removeDatabase(path);
   const db = openWriter(path);
   try {
-    migrate(db, 0, version);
+    migrate(db, 0, schemaOf(version));
     // Closing would do it, too, but keep its errors to itself.
     db.pragma('wal_checkpoint(TRUNCATE)');
   } finally {

@@ -6,19 +6,22 @@
  * | offset | type   | field                                                                          |
  * |--------|--------|--------------------------------------------------------------------------------|
  * | 0      | u32    | CRC-32C over the batch id (f64) and everything from offset 4                   |
- * | 4      | u32    | format, 1                                                                      |
+ * | 4      | u32    | format: 1 records as they are, 2 deflated                                      |
  * | 8      | f64[7] | totals with this row: accepted, windowed, late, duplicate, evicted,            |
  * |        |        | quarantined, volatileAccepted                                                  |
  * | 64     | ...    | records (`domain/record.ts`)                                                   |
  */
 
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { RecordKind } from '../domain/record.ts';
 import { crc32c } from './crc32c.ts';
 import type { Connection } from './database.ts';
 import type { SampleTotals } from './ledger-book.ts';
 
 const HEAD_BYTES = 64;
-const FORMAT = 1;
+const FORMAT = { plain: 1, deflated: 2 } as const;
+/** No commit takes as many records; an inflated size beyond it means a damaged row. */
+const MAX_INFLATED_BYTES = 64 * 1024 * 1024;
 
 /** Bytes of a row beside the records. */
 export const JOURNAL_ROW_OVERHEAD = HEAD_BYTES + 12;
@@ -39,13 +42,14 @@ export function crcInRow(id: number, bytes: Uint8Array): number {
 }
 
 /** The blob of one row. */
-export function encodeBatch(id: number, totals: SampleTotals, records: Uint8Array): Buffer {
-  const out = Buffer.allocUnsafe(HEAD_BYTES + records.length);
-  out.writeUInt32LE(FORMAT, 4);
+export function encodeBatch(id: number, totals: SampleTotals, records: Uint8Array, compress = false): Buffer {
+  const content = compress ? deflateRawSync(records, { level: 1 }) : records;
+  const out = Buffer.allocUnsafe(HEAD_BYTES + content.length);
+  out.writeUInt32LE(compress ? FORMAT.deflated : FORMAT.plain, 4);
   const { accepted, windowed, late, duplicate, evicted, quarantined, volatileAccepted } = totals;
   const numbers = [accepted, windowed, late, duplicate, evicted, quarantined, volatileAccepted];
   for (const [i, n] of numbers.entries()) out.writeDoubleLE(n, 8 + 8 * i);
-  out.set(records, HEAD_BYTES);
+  out.set(content, HEAD_BYTES);
   out.writeUInt32LE(crcInRow(id, out.subarray(4)), 0);
   return out;
 }
@@ -53,7 +57,9 @@ export function encodeBatch(id: number, totals: SampleTotals, records: Uint8Arra
 /** Totals and records of a row, or null where it is not what was written. */
 export function decodeBatch(id: number, body: unknown): { totals: SampleTotals; records: Uint8Array } | null {
   if (!Buffer.isBuffer(body) || body.length < HEAD_BYTES) return null;
-  if (body.readUInt32LE(0) !== crcInRow(id, body.subarray(4)) || body.readUInt32LE(4) !== FORMAT) return null;
+  const format = body.readUInt32LE(4);
+  if (body.readUInt32LE(0) !== crcInRow(id, body.subarray(4))) return null;
+  if (format !== FORMAT.plain && format !== FORMAT.deflated) return null;
   const at = (i: number) => body.readDoubleLE(8 + 8 * i);
   const totals = {
     accepted: at(0),
@@ -64,7 +70,10 @@ export function decodeBatch(id: number, body: unknown): { totals: SampleTotals; 
     quarantined: at(5),
     volatileAccepted: at(6),
   };
-  return { totals, records: new Uint8Array(body.subarray(HEAD_BYTES)) };
+  const content = body.subarray(HEAD_BYTES);
+  const records =
+    format === FORMAT.plain ? content : inflateRawSync(content, { maxOutputLength: MAX_INFLATED_BYTES });
+  return { totals, records: new Uint8Array(records) };
 }
 
 /** The `journal` table. Every write runs inside the caller's transaction. */

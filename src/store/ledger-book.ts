@@ -51,6 +51,9 @@ export interface LedgerState {
   nextBatchId: number;
   nextOutboxId: number;
   nextDeadLetterId: number;
+  /** Bytes written to the medium and the time over which that was watched, ms; travels with whatever is saved. */
+  writtenBytes: number;
+  observedMs: number;
   /** Bytes in the outbox by class, taken by a sink or not; counted from the rows, never stored. */
   heldBytes: Readonly<Record<PointClass, number>>;
   sinks: SinkState[];
@@ -88,6 +91,8 @@ export function emptyLedger(): LedgerState {
     nextBatchId: 1,
     nextOutboxId: 1,
     nextDeadLetterId: 1,
+    writtenBytes: 0,
+    observedMs: 0,
     heldBytes: perClass(0),
     sinks: [],
   };

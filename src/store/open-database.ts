@@ -3,7 +3,7 @@
  * trusted is moved aside and replaced by an empty one, so that no damage ever keeps the gateway from starting.
  */
 
-import { closeSync, copyFileSync, existsSync, fsyncSync, openSync, renameSync, statSync } from 'node:fs';
+import { existsSync, renameSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -23,18 +23,21 @@ import {
   schemaVersion,
   sqliteCode,
 } from './database.ts';
+import { Ballast } from './disk-space.ts';
 import { makeDirectory } from './make-directory.ts';
+import { copyBeforeMigration, removeOldCopies } from './migration.ts';
 import {
   DATABASE_FILE,
   hasOurHeader,
   markSalvaged,
+  pruneQuarantine,
   quarantineFiles,
   readSuspectNote,
   removeSuspectNote,
   syncDirectory,
   unreadableReason,
 } from './quarantine.ts';
-import { SCHEMA_VERSION } from './schema.ts';
+import { CURRENT_SCHEMA, type Schema } from './schema.ts';
 
 /** A file up to this size is read and checked page by page at every start; about a second on an SD card. */
 const CHECK_ALWAYS_BELOW_BYTES = 64 * 1024 * 1024;
@@ -49,7 +52,12 @@ export interface OpenedDatabase {
 }
 
 /** @throws GatewayError MW_STORE_IN_USE, MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER */
-export function openDatabase(dataDir: string, nowMs: number, logger: Logger): OpenedDatabase {
+export function openDatabase(
+  dataDir: string,
+  nowMs: number,
+  logger: Logger,
+  schema: Schema = CURRENT_SCHEMA,
+): OpenedDatabase {
   try {
     makeDirectory(dataDir, 0o700);
   } catch (error) {
@@ -59,7 +67,7 @@ export function openDatabase(dataDir: string, nowMs: number, logger: Logger): Op
   }
   const lock = lockDirectory(join(dataDir, 'lock.db'));
   try {
-    return { lock, ...openOrReplace(dataDir, nowMs, logger) };
+    return { lock, ...openOrReplace(dataDir, nowMs, { logger, schema }) };
   } catch (error) {
     lock.close();
     throw openingFailed(error, dataDir);
@@ -75,12 +83,16 @@ export function openingFailed(error: unknown, dataDir: string): GatewayError {
   });
 }
 
-function openOrReplace(dataDir: string, nowMs: number, logger: Logger): Omit<OpenedDatabase, 'lock'> {
+function openOrReplace(
+  dataDir: string,
+  nowMs: number,
+  { logger, schema }: { readonly logger: Logger; readonly schema: Schema },
+): Omit<OpenedDatabase, 'lock'> {
   let reason = unreadableReason(dataDir);
   let isForeign = false;
   if (reason === null) {
     try {
-      return { ...openChecked(dataDir), quarantined: null };
+      return { ...openChecked(dataDir, schema), quarantined: null };
     } catch (error) {
       if (!isDamage(error)) throw error;
       reason = describeError(error);
@@ -91,7 +103,19 @@ function openOrReplace(dataDir: string, nowMs: number, logger: Logger): Omit<Ope
   if (isForeign) markSalvaged(folder, { foreign: true });
   removeSuspectNote(dataDir);
   logger.error({ folder, reason }, 'the database is damaged and was moved aside; starting with an empty one');
-  return { ...openChecked(dataDir), quarantined: { folder, reason } };
+  return { ...openFresh(dataDir, schema), quarantined: { folder, reason } };
+}
+
+/** On a full disk, older damaged files and the ballast make room for an empty database. */
+function openFresh(dataDir: string, schema: Schema): ReturnType<typeof openChecked> {
+  try {
+    return openChecked(dataDir, schema);
+  } catch (error) {
+    if (faultOf(error) !== 'full') throw error;
+    pruneQuarantine(dataDir, 0);
+    new Ballast(dataDir).drop();
+    return openChecked(dataDir, schema);
+  }
 }
 
 /** Damage of the file, as opposed to a disk or permission that may be put right. */
@@ -103,7 +127,7 @@ function isDamage(error: unknown): boolean {
   return fault === 'corrupt' || fault === 'other';
 }
 
-function openChecked(dataDir: string): { db: Connection; migratedFrom: number | null } {
+function openChecked(dataDir: string, schema: Schema): { db: Connection; migratedFrom: number | null } {
   const path = join(dataDir, DATABASE_FILE);
   const note = readSuspectNote(dataDir);
   if (!existsSync(path)) createWhole(path);
@@ -112,25 +136,31 @@ function openChecked(dataDir: string): { db: Connection; migratedFrom: number | 
   let db = openWriter(path);
   try {
     const version = schemaVersion(db);
-    if (version > SCHEMA_VERSION) {
+    if (version > schema.version) {
       throw new GatewayError(
         'MW_STORE_SCHEMA_NEWER',
-        `the store has schema ${version}, this gateway knows ${SCHEMA_VERSION}`,
+        `the store has schema ${version}, this gateway knows ${schema.version}`,
       );
     }
-    const migratedFrom = version > 0 && version < SCHEMA_VERSION ? version : null;
+    const migratedFrom = version > 0 && version < schema.version ? version : null;
     if (migratedFrom !== null) {
-      db.pragma('wal_checkpoint(TRUNCATE)');
+      const [folded] = db.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+      if (folded?.busy !== 0)
+        throw new GatewayError(
+          'MW_STORE_OPEN',
+          'another program reads the store while it has to be migrated',
+        );
       db.close();
-      copyDatabase(path, `${path}.v${version}`);
+      copyBeforeMigration(path, version);
       db = openWriter(path);
     }
-    if (version < SCHEMA_VERSION) migrate(db, version);
-    checkTables(db);
+    if (version < schema.version) migrate(db, version, schema);
+    checkTables(db, schema);
     if (isSmall || note !== null) checkPages(db);
     // Twice in a row the check found nothing and the run ended in damage all the same.
     if (note !== null && note.times >= 3) throw new CorruptDatabase(note.reason);
-    repairHeader(db);
+    repairHeader(db, schema);
+    removeOldCopies(path);
     return { db, migratedFrom };
   } catch (error) {
     db.close();
@@ -147,18 +177,4 @@ function createWhole(path: string): void {
   createEmpty(partial);
   renameSync(partial, path);
   syncDirectory(dirname(path));
-}
-
-/** Copies a database file that no connection holds, durably: the copy is whole under its name or absent. */
-export function copyDatabase(from: string, to: string): void {
-  const partial = `${to}.partial`;
-  copyFileSync(from, partial);
-  const file = openSync(partial, 'r+');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(partial, to);
-  syncDirectory(dirname(to));
 }

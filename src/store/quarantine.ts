@@ -13,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describeError } from '../errors.ts';
 import { makeDirectory } from './make-directory.ts';
 import { APPLICATION_ID } from './schema.ts';
@@ -22,6 +22,9 @@ export const DATABASE_FILE = 'millwright.db';
 const COMPANIONS = ['', '-journal', '-wal', '-shm'].map((suffix) => DATABASE_FILE + suffix);
 /** Older ones go when a new one comes. */
 const KEPT_FOLDERS = 4;
+/** After a week damage is history. */
+const STANDING_MS = 7 * 86_400_000;
+const REASON_FILE = 'reason.txt';
 const HEADER = Buffer.from('SQLite format 3\0', 'latin1');
 const DONE_FILE = 'salvaged';
 const SUSPECT_FILE = 'suspect.json';
@@ -59,22 +62,71 @@ export function hasOurHeader(path: string): boolean {
   return id.readUInt32BE(0) === APPLICATION_ID;
 }
 
-/** Moves the database with its companions into `quarantine/<time>` and returns that folder. */
+/**
+ * Moves the database with its companions into `quarantine/<time>` and returns that folder. On a full disk older folders
+ * go first: what is not salvaged by now gives way to what is.
+ */
 export function quarantineFiles(dataDir: string, nowMs: number, reason: string): string {
-  const stamp = new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-');
-  const root = join(dataDir, 'quarantine');
-  let folder = join(root, stamp);
-  for (let n = 2; existsSync(folder); n += 1) folder = join(root, `${stamp}-${n}`);
-  makeDirectory(folder, 0o700);
-  writeFileSync(join(folder, 'reason.txt'), `${reason}\n`);
+  const folder = newFolder(dataDir, new Date(nowMs).toISOString().replaceAll(/[:.]/g, '-'));
+  try {
+    writeFileSync(join(folder, REASON_FILE), `${reason}\n`);
+  } catch {
+    // On a full disk the log alone has the reason.
+  }
   for (const name of COMPANIONS) {
     if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(folder, name));
   }
   syncDirectory(folder);
   syncDirectory(dataDir);
-  for (const old of quarantineFolders(dataDir).slice(0, -KEPT_FOLDERS))
-    rmSync(old, { recursive: true, force: true });
   return folder;
+}
+
+function newFolder(dataDir: string, stamp: string): string {
+  const root = join(dataDir, 'quarantine');
+  for (;;) {
+    let folder = join(root, stamp);
+    for (let n = 2; existsSync(folder); n += 1) folder = join(root, `${stamp}-${n}`);
+    try {
+      makeDirectory(folder, 0o700);
+      return folder;
+    } catch (error) {
+      if (!dropOldest(dataDir, 0)) throw error;
+    }
+  }
+}
+
+/** Removes the oldest folder unless no more than `kept` are there. */
+function dropOldest(dataDir: string, kept: number): boolean {
+  const folders = quarantineFolders(dataDir);
+  if (folders.length <= kept) return false;
+  rmSync(folders[0]!, { recursive: true, force: true });
+  return true;
+}
+
+/**
+ * Removes the oldest folders until at most four and `maxBytes` are left; the newest always stays.
+ *
+ * @returns how many went
+ */
+export function pruneQuarantine(dataDir: string, maxBytes: number): number {
+  let dropped = 0;
+  while (quarantineFolders(dataDir).length > KEPT_FOLDERS || quarantineBytes(dataDir) > maxBytes) {
+    if (!dropOldest(dataDir, 1)) return dropped;
+    dropped += 1;
+  }
+  return dropped;
+}
+
+/** Bytes of all folders. */
+export function quarantineBytes(dataDir: string): number {
+  return quarantineFolders(dataDir).reduce(
+    (sum, folder) => readdirSync(folder).reduce((total, name) => total + sizeOf(join(folder, name)), sum),
+    0,
+  );
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Oldest first. */
@@ -86,11 +138,39 @@ export function quarantineFolders(dataDir: string): string[] {
     .map((name) => join(root, name));
 }
 
+/** Damage that nobody has looked at yet. */
+export interface StandingDamage {
+  readonly folder: string;
+  /** When the files were moved aside, ms. */
+  readonly atMs: number;
+  readonly reason: string;
+}
+
+/** The newest folder, while it is younger than a week and has not been taken away; null otherwise. */
+export function standingDamage(dataDir: string, nowMs: number): StandingDamage | null {
+  const folder = quarantineFolders(dataDir).at(-1);
+  if (folder === undefined) return null;
+  const [, day, hour, minute, second, ms] =
+    /^(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)-(\d{3})Z/.exec(basename(folder)) ?? [];
+  const atMs = Date.parse(`${day}T${hour}:${minute}:${second}.${ms}Z`);
+  if (!(nowMs - atMs < STANDING_MS)) return null;
+  return { folder, atMs, reason: reasonIn(folder) };
+}
+
+function reasonIn(folder: string): string {
+  try {
+    return readFileSync(join(folder, REASON_FILE), 'utf8').trim();
+  } catch {
+    return 'not noted';
+  }
+}
+
 /** The newest folder whose rows have not all been brought back, or null. */
 export function unsalvagedFolder(dataDir: string): string | null {
-  const newest = quarantineFolders(dataDir).at(-1);
-  if (newest === undefined || existsSync(join(newest, DONE_FILE))) return null;
-  return existsSync(join(newest, DATABASE_FILE)) ? newest : null;
+  const waiting = quarantineFolders(dataDir).filter(
+    (folder) => !existsSync(join(folder, DONE_FILE)) && existsSync(join(folder, DATABASE_FILE)),
+  );
+  return waiting.at(-1) ?? null;
 }
 
 /** Notes that nothing more will be taken from the folder. */

@@ -15,6 +15,7 @@ import { OutboxView } from './outbox-view.ts';
 import { DATABASE_FILE } from './quarantine.ts';
 import { SCHEMA_VERSION } from './schema.ts';
 import { readTwins } from './twin-table.ts';
+import type { Wear } from './wear-meter.ts';
 
 /** Every call is one short read, so that the running gateway's log can be folded back in between. */
 export class ReadOnlyStore {
@@ -73,6 +74,12 @@ export class ReadOnlyStore {
     const state = this.#state();
     new OutboxView(this.#db).count(state.sinks);
     return ledgerOf(state);
+  }
+
+  /** Bytes written over all runs, as of the last save. */
+  wear(): Wear {
+    const { writtenBytes, observedMs } = this.#state();
+    return { writtenBytes, observedMs };
   }
 
   /** What the sink has not taken; null where there is no such sink. */

@@ -24,7 +24,7 @@ import { decodeBody, decodeHead } from './outbox-codec.ts';
 import type { OutboxRow } from './outbox-view.ts';
 import { type ScannedRow, scanPages } from './page-scan.ts';
 import { DATABASE_FILE } from './quarantine.ts';
-import { PAGE_BYTES, SCHEMA_VERSION } from './schema.ts';
+import { PAGE_BYTES, SCHEMA_VERSION, schemaOf } from './schema.ts';
 import { unsealJson } from './seal.ts';
 import { readTwins, type TwinKey, type TwinTableName } from './twin-table.ts';
 
@@ -57,13 +57,13 @@ function tryOpen(path: string): Connection | null {
 function checkTablesOfAny(db: Connection): void {
   for (let version = SCHEMA_VERSION; version > 1; version -= 1) {
     try {
-      checkTables(db, version);
+      checkTables(db, schemaOf(version));
       return;
     } catch {
       // Perhaps one of the versions before.
     }
   }
-  checkTables(db, 1);
+  checkTables(db, schemaOf(1));
 }
 
 /**

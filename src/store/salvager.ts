@@ -6,8 +6,9 @@
 
 import { basename } from 'node:path';
 import type { Logger } from '../telemetry/logger.ts';
-import type { Connection } from './database.ts';
+import { type Connection, faultOf } from './database.ts';
 import type { DeadLetterTable, StoredDeadLetter } from './dead-letters.ts';
+import { Ballast } from './disk-space.ts';
 import type { HistoryWriter } from './history/history-writer.ts';
 import { LogTable } from './history/log-table.ts';
 import { isTaken } from './id-ranges.ts';
@@ -16,7 +17,7 @@ import { MachineTables } from './machine-tables.ts';
 import type { Outbox } from './outbox.ts';
 import { decodeHead, type OutboxHead, rowBytes } from './outbox-codec.ts';
 import { type OutboxRow, remember } from './outbox-view.ts';
-import { markSalvaged, unsalvagedFolder } from './quarantine.ts';
+import { markSalvaged, pruneQuarantine, quarantineFolders, unsalvagedFolder } from './quarantine.ts';
 import {
   type Essentials,
   largestId,
@@ -62,15 +63,25 @@ export class Salvager {
    * @returns null where there is nothing to do
    */
   static begin(db: Connection, dataDir: string, logger: Logger): Salvager | null {
+    const salvager = Salvager.next(dataDir, logger);
+    if (salvager === null) return null;
+    const { folder } = salvager;
+    const meta = new TwinTable(db, 'meta');
+    const isBrought = meta.loadAndRepair().values.get('salvaging') === basename(folder);
+    // An older file that was not worked off before the next damage knows less than the one in use.
+    if (!isBrought && folder === quarantineFolders(dataDir).at(-1)) {
+      bringWithRoom(dataDir, () => bringEssentials(db, salvager.#source, logger));
+      meta.write('salvaging', basename(folder));
+    }
+    return salvager;
+  }
+
+  /** The newest file that has not been worked off, for its backlog alone. @returns null where there is none */
+  static next(dataDir: string, logger: Logger): Salvager | null {
     const folder = unsalvagedFolder(dataDir);
     if (folder === null) return null;
     const source = openQuarantined(folder);
     if (source.db === null) logger.warn({ folder }, 'the damaged database can be read only page by page');
-    const meta = new TwinTable(db, 'meta');
-    if (meta.loadAndRepair().values.get('salvaging') !== basename(folder)) {
-      bringEssentials(db, source);
-      meta.write('salvaging', basename(folder));
-    }
     return new Salvager(folder, source);
   }
 
@@ -149,7 +160,19 @@ function* items(source: Quarantined): Generator<SalvagedItem> {
   for (const block of readableHistoryBlocks(source)) yield { kind: 'history', block };
 }
 
-function bringEssentials(db: Connection, source: Quarantined): void {
+/** On a full disk the room of older damaged files and of the ballast goes to what was acknowledged. */
+function bringWithRoom(dataDir: string, bring: () => void): void {
+  try {
+    bring();
+  } catch (error) {
+    if (faultOf(error) !== 'full') throw error;
+    pruneQuarantine(dataDir, 0);
+    new Ballast(dataDir).drop();
+    bring();
+  }
+}
+
+function bringEssentials(db: Connection, source: Quarantined, logger: Logger): void {
   const essentials = readEssentials(source);
   db.transaction(() => {
     bringLedger(new TwinTable(db, 'ledger'), source.db, essentials);
@@ -159,7 +182,14 @@ function bringEssentials(db: Connection, source: Quarantined): void {
     for (const state of essentials.states) machines.writeState(state);
     bringHistory(db, essentials);
   })();
-  if (essentials.closedUntil !== null) bringJournal(db, source);
+  if (essentials.closedUntil === null) return;
+  try {
+    bringJournal(db, source);
+  } catch (error) {
+    if (faultOf(error) !== 'full') throw error;
+    // The gateway has to start; what does not fit is booked as quarantined and stays in the folder.
+    logger.error({ path: source.path }, 'no room to bring back all records of open windows');
+  }
 }
 
 function bringHistory(db: Connection, { historyMachines, historyLog }: Essentials): void {

@@ -50,8 +50,23 @@ function addedIn(version: number): string[] {
     .map(([, sql]) => sql);
 }
 
+/** The tables of one version and the way there. */
+export interface Schema {
+  readonly version: number;
+  readonly tables: Readonly<Record<string, string>>;
+  readonly migrations: Readonly<Record<number, readonly string[]>>;
+}
+
 /** One step from version n - 1 to n (index n): SQL run in one transaction after a copy of the file was taken. */
 export const MIGRATIONS: Readonly<Record<number, readonly string[]>> = {
   1: addedIn(1),
   2: addedIn(2),
 };
+
+/** What this gateway works with. */
+export const CURRENT_SCHEMA: Schema = schemaOf(SCHEMA_VERSION);
+
+/** What a gateway of an earlier version worked with. */
+export function schemaOf(version: number): Schema {
+  return { version, tables: Object.fromEntries(tablesOf(version)), migrations: MIGRATIONS };
+}

@@ -26,6 +26,7 @@ import { leaveSuspectNote, removeSuspectNote } from './quarantine.ts';
 import { type Demand, isReserved, SpaceBudget } from './space-budget.ts';
 import { Transactions } from './transactions.ts';
 import { TwinTable } from './twin-table.ts';
+import { WearMeter } from './wear-meter.ts';
 
 /** Settled batches wait this long for a commit to travel with; losing them means sending them again. */
 const SAVE_DELAY_MS = 5_000;
@@ -79,6 +80,7 @@ export class StoreWriter {
   readonly deadLetters: DeadLetterTable;
   readonly machines: MachineTables;
   readonly overflow: Overflow;
+  readonly wear: WearMeter;
   readonly history: HistoryWriter | null;
   /** True while rows with old ids may still come back: gaps in the cursors stay open. */
   isSalvaging = false;
@@ -107,6 +109,7 @@ export class StoreWriter {
     this.outbox = new Outbox(db);
     this.machines = new MachineTables(db);
     this.deadLetters = new DeadLetterTable(db);
+    this.wear = new WearMeter(config.flash, options.now);
     const { outbox, deadLetters, budget } = this;
     this.overflow = new Overflow({ outbox, deadLetters, budget });
     this.history = options.history?.enabled
@@ -122,6 +125,7 @@ export class StoreWriter {
     this.#journalBytes = bytes;
     this.#firstBatchId = firstId ?? state.nextBatchId;
     this.deadLetters.recount();
+    this.wear.begin(state);
   }
 
   /** The accounts, settled batches that are not yet written included. */
@@ -292,7 +296,8 @@ export class StoreWriter {
     const { draft } = written;
     if (!this.overflow.makeRoom(draft, demand)) throw this.#noRoom(demand);
     if (hasRecords(unit)) {
-      const body = encodeBatch(draft.nextBatchId, draft.samples, unit.journal!);
+      const { compressJournal } = this.#options.config;
+      const body = encodeBatch(draft.nextBatchId, draft.samples, unit.journal!, compressJournal);
       this.journal.append(draft.nextBatchId, body);
       written.journalBytes += body.length;
       draft.nextBatchId += 1;
@@ -337,7 +342,7 @@ export class StoreWriter {
     draft.deadLettersDropped += this.deadLetters.trimTo(this.#options.config.maxDeadLetterBytes);
     this.outbox.deleteSettled(draft, this.isSalvaging);
     if (this.isClockSet) draft.lastKnownMs = Math.max(draft.lastKnownMs ?? 0, this.#options.now());
-    writeLedger(this.ledger, draft);
+    writeLedger(this.ledger, Object.assign(draft, this.wear.wear));
     written.saved = true;
   }
 

@@ -25,7 +25,8 @@ import { type OpenedDatabase, openDatabase, openingFailed } from './open-databas
 import { OrderBox } from './order-box.ts';
 import { outboxRowsPerRecount } from './outbox.ts';
 import { encodePoints } from './points-codec.ts';
-import { removeSuspectNote } from './quarantine.ts';
+import { removeSuspectNote, type StandingDamage } from './quarantine.ts';
+import { QuarantineKeeper } from './quarantine-keeper.ts';
 import { ReadOnlyStore } from './read-only-store.ts';
 import { bookRecovered } from './recovered-samples.ts';
 import { Salvager } from './salvager.ts';
@@ -33,6 +34,7 @@ import { SoundRows, type StoreRecovery } from './sound-rows.ts';
 import { storeMetrics } from './store-metrics.ts';
 import { StoreWriter, type WriterOptions } from './store-writer.ts';
 import type { StoreStatus } from './transactions.ts';
+import type { WearForecast } from './wear-meter.ts';
 
 export type { CommitUnit } from './commit-unit.ts';
 export type { StoreRecovery } from './sound-rows.ts';
@@ -80,6 +82,7 @@ export class Store implements MetricSource, OutboxReader {
   readonly #lock: Connection;
   readonly #writer: StoreWriter;
   readonly #sound: SoundRows;
+  readonly #keeper: QuarantineKeeper;
   readonly #channels: ChannelRef[];
   readonly #closedUntil: Map<string, number>;
   readonly #orders: OrderBox;
@@ -94,6 +97,9 @@ export class Store implements MetricSource, OutboxReader {
     this.#orders = new OrderBox(options.dataDir, options.logger);
     const damaged = new DamagedRows(db, options.now);
     this.#salvager = Salvager.begin(db, options.dataDir, options.logger);
+    this.#keeper = new QuarantineKeeper(options.dataDir, options.config.maxQuarantineBytes);
+    this.#keeper.look(options.now());
+    if (quarantined !== null) this.#keeper.prune();
     this.#writer = new StoreWriter(db, options);
     this.#writer.isSalvaging = this.#salvager !== null;
     const { channels, ...channelRows } = this.#writer.machines.loadChannels();
@@ -156,6 +162,16 @@ export class Store implements MetricSource, OutboxReader {
   /** The time of day moved by this much more than time passed: no row is older for it. Durable with the next save. */
   clockMoved(byMs: number): void {
     this.#ageing.clockMoved(byMs);
+  }
+
+  /** What the store writes and what that makes of the medium. */
+  get wear(): WearForecast {
+    return this.#writer.wear.forecast;
+  }
+
+  /** A damaged file that was moved aside and that nobody has taken away yet; looked for once a minute. */
+  get damage(): StandingDamage | null {
+    return this.#keeper.damage;
   }
 
   /** The id the journal batch of the next commit will have. */
@@ -314,6 +330,7 @@ export class Store implements MetricSource, OutboxReader {
     if (this.#writer.isOverdue) this.#saveUnlessFull();
     this.#writer.transactions.whenIdle();
     this.#restoreBallast();
+    this.#keeper.look(this.#options.now());
     const aged = this.#ageing.step(ROWS_PER_STEP);
     const served = this.#orders.serve((order) => this.settleDeadLetters(order));
     const folded = unlessFull(() => this.#writer.historyStep()) ?? false;
@@ -329,24 +346,25 @@ export class Store implements MetricSource, OutboxReader {
   salvageStep(): boolean {
     if (this.#salvager === null) return false;
     const items = this.#salvager.take(ROWS_PER_STEP);
-    const isDone = items.length < ROWS_PER_STEP;
     const salvager = this.#salvager;
-    this.#writer.isSalvaging = !isDone;
     this.#writer.writeApart((draft) => {
       for (const item of items) salvager.restore(item, draft, this.#writer);
-      if (isDone) salvager.closeAccounts(draft);
     });
-    if (isDone) {
-      salvager.finish();
-      this.#writer.history?.salvaged();
-      this.#salvager = null;
-    }
-    return !isDone;
+    if (items.length === ROWS_PER_STEP) return true;
+    salvager.finish();
+    this.#keeper.prune();
+    this.#salvager = Salvager.next(this.#options.dataDir, this.#options.logger);
+    if (this.#salvager !== null) return true;
+    this.#writer.isSalvaging = false;
+    this.#writer.history?.salvaged();
+    this.#writer.writeApart((draft) => salvager.closeAccounts(draft));
+    return false;
   }
 
   /** Counters and gauges of this room. */
   metrics(): MetricSample[] {
-    return storeMetrics(this.#writer, this.#salvager);
+    const { wear } = this.#writer;
+    return [...storeMetrics(this.#writer, this.#salvager), ...this.#keeper.metrics(), ...wear.metrics()];
   }
 
   /** Saves what waits, folds the log back and gives the directory free. Never throws. */

@@ -91,6 +91,14 @@ export const METRICS = {
   millwright_store_checkpoints_total: { type: 'counter', help: 'Times the write-ahead log was folded back' },
   millwright_store_bytes: { type: 'gauge', help: 'Bytes of the database, by part' },
   millwright_store_max_bytes: { type: 'gauge', help: 'Bytes the database may grow to' },
+  millwright_store_bytes_written_total: {
+    type: 'counter',
+    help: 'Bytes the store caused to be written to the medium, as the kernel counts them, without the file system’s own',
+  },
+  millwright_store_flash_life_seconds: {
+    type: 'gauge',
+    help: 'Life of a new medium of store.flash at the observed rate; absent in the first ten minutes',
+  },
   millwright_store_writable: { type: 'gauge', help: '1 while new data is taken' },
   millwright_store_salvaging: {
     type: 'gauge',
@@ -109,6 +117,15 @@ export const METRICS = {
   millwright_history_refused_total: {
     type: 'counter',
     help: 'Series (max_series, max_bytes) and windows (log_full, late) the history left out, by reason',
+  },
+  millwright_store_damaged: {
+    type: 'gauge',
+    help: '1 while a damaged file lies in quarantine that nobody has taken away, for a week at most',
+  },
+  millwright_store_quarantine_bytes: { type: 'gauge', help: 'Bytes of damaged files that were moved aside' },
+  millwright_store_quarantine_dropped_total: {
+    type: 'counter',
+    help: 'Damaged files that gave way to newer ones',
   },
   millwright_samples_total: { type: 'counter', help: 'Account of samples, by term' },
   millwright_ledger_checks_total: {

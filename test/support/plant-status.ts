@@ -166,7 +166,9 @@ export function plantStatus(atMs: number, overrides: Partial<GatewayStatus> = {}
       status: 'ok',
       bytes: 48_300_000,
       maxBytes: 1_073_741_824,
+      wear: { writtenBytes: 0, observedMs: 0, bytesPerDay: null, lifeDays: null },
       reasons: [],
+      notices: [],
       ledger: {
         samples: { accepted: 100, open: 10, windowed: 90, late: 0, duplicate: 0, evicted: 0, quarantined: 0 },
         points: [],

@@ -50,7 +50,8 @@ export function estimateStorage(config: Config, machines: Readonly<Record<string
   };
 }
 
-function spelledOut(classConfig: MachineClassConfig): number {
+/** Machines whose ids are written out, at least one. */
+export function spelledOut(classConfig: MachineClassConfig): number {
   return Math.max(1, classConfig.machines.filter((id) => !/[*?]/.test(id)).length);
 }
 

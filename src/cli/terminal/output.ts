@@ -99,6 +99,12 @@ function stdoutSink(): LineSink {
   };
 }
 
+/** Days as a person says them. */
+export function formatLife(days: number): string {
+  if (days > 36_500) return 'more than 100 years';
+  return days < 730 ? `${Math.round(days)} days` : `${(days / 365).toFixed(1)} years`;
+}
+
 /** `1.5 MiB`, `312 B`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

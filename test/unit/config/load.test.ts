@@ -263,3 +263,29 @@ ingest: { embedded: { users: [{ username: u, password: hunter2 }] } }
     expect(parse(describeConfig(config))).toEqual(config);
   });
 });
+
+describe('store.profile', () => {
+  const store = (text: string) =>
+    parseConfig(
+      `store: ${text}\nmachineClasses: { pump: { topics: ['f/{machine}/{channel}'], channels: { a: {} } } }`,
+      { path: 'g.yaml', env: {} },
+    ).store;
+
+  it('stands in where the file says nothing; a key that is written out wins', () => {
+    expect(store('{}')).toMatchObject({ profile: 'default', commitWindowMs: 50, compressJournal: false });
+    expect(store('{ profile: sd-saver }')).toMatchObject({
+      commitWindowMs: 500,
+      adaptiveCommit: false,
+      compressJournal: true,
+    });
+    expect(store('{ profile: sd-saver, commitWindowMs: 200, adaptiveCommit: true }')).toMatchObject({
+      commitWindowMs: 200,
+      adaptiveCommit: true,
+      compressJournal: true,
+    });
+  });
+
+  it('that is not known is refused with the ones there are', () => {
+    expect(() => store('{ profile: constructor }')).toThrow(/store\.profile.*"default", "sd-saver"/s);
+  });
+});

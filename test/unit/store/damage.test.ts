@@ -1,8 +1,15 @@
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { copyDatabase } from '../../../src/store/open-database.ts';
 import { PAGE_BYTES } from '../../../src/store/schema.ts';
 import type { Store } from '../../../src/store/store.ts';
 import {
@@ -45,6 +52,10 @@ function salvage(store: Store): number {
   for (const { id, points } of batches) expect(points).toStrictEqual(batch(id));
   expect(store.checkLedger(store.ledger().samples.open).balanced).toBe(true);
   return batches.length;
+}
+
+function metric(store: Store, name: string): number | undefined {
+  return store.metrics().find((sample) => sample.name === name)?.value;
 }
 
 function quarantineFolders(): string[] {
@@ -210,6 +221,57 @@ describe('a damaged database', () => {
     }
     expect(quarantineFolders()).toHaveLength(4);
   });
+
+  it('in quarantine stays within its bytes, the newest in any case, and what went is counted', () => {
+    for (let round = 0; round < 3; round += 1) {
+      poke(0, new Uint8Array(100));
+      const store = folder.open({ maxQuarantineBytes: 1000 }, { now: () => NOON_MS + round * 1000 });
+      expect(salvage(store)).toBe(ROWS);
+      const dropped = metric(store, 'millwright_store_quarantine_dropped_total');
+      expect(dropped).toBe(round === 0 ? 0 : 1);
+      expect(metric(store, 'millwright_store_quarantine_bytes')).toBeGreaterThan(1000);
+      store.close();
+    }
+    expect(quarantineFolders()).toHaveLength(1);
+  });
+
+  it('followed by damage before all of it was brought back loses nothing of either', () => {
+    poke(0, new Uint8Array(100));
+    const first = folder.open();
+    first.salvageStep();
+    first.commit(unit({ results: [result(batch(ROWS + 1))] }));
+    first.close();
+    poke(0, new Uint8Array(100));
+    const second = folder.open({}, { now: () => NOON_MS + 60_000 });
+    expect(second.recovery.quarantined).not.toBeNull();
+    expect(salvage(second)).toBe(ROWS + 1);
+    expect(second.ledger().points[0]).toMatchObject({ quarantined: 0, pending: (ROWS + 1) * 20 });
+    second.close();
+    const third = folder.open({}, { now: () => NOON_MS + 120_000 });
+    expect(third.salvageStep()).toBe(false);
+    expect(third.ledger().points[0]).toMatchObject({ quarantined: 0, pending: (ROWS + 1) * 20 });
+    third.close();
+  });
+
+  it('is there to be seen until its folder is taken away, or for a week', () => {
+    poke(0, new Uint8Array(100));
+    folder.open().close();
+    let now = NOON_MS + 6 * 86_400_000;
+    const store = folder.open({}, { now: () => now });
+    expect(store.damage).toMatchObject({ atMs: NOON_MS, reason: 'not a database header' });
+    expect(metric(store, 'millwright_store_damaged')).toBe(1);
+    now += 86_400_001;
+    store.idleStep();
+    expect(store.damage).toBeNull();
+    now = NOON_MS;
+    store.idleStep();
+    expect(store.damage).not.toBeNull();
+    rmSync(join(folder.path, 'quarantine'), { recursive: true });
+    now += 60_000;
+    store.idleStep();
+    expect([store.damage, metric(store, 'millwright_store_damaged')]).toEqual([null, 0]);
+    store.close();
+  });
 });
 
 describe('a damaged journal batch', () => {
@@ -294,13 +356,5 @@ describe('after a start', () => {
     expect(store.ledger().points[0]).toMatchObject({ quarantined: 20, pending: (ROWS - 1) * 20 });
     expect(store.checkLedger(100).balanced).toBe(true);
     store.close();
-  });
-});
-
-describe('the copy taken before a migration', () => {
-  it('is whole under its name', () => {
-    copyDatabase(file, `${file}.v0`);
-    expect(readFileSync(`${file}.v0`)).toStrictEqual(readFileSync(file));
-    expect(readdirSync(folder.path).filter((name) => name.includes('partial'))).toStrictEqual([]);
   });
 });
