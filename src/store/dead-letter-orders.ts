@@ -4,7 +4,7 @@ import type { Point } from '../domain/point.ts';
 import { crc32c } from './crc32c.ts';
 import type { StoredDeadLetter } from './dead-letters.ts';
 import { encodeRow } from './outbox-codec.ts';
-import { decodePoints } from './points-codec.ts';
+import { decodePoints, Packing } from './points-codec.ts';
 import type { StoreWriter } from './store-writer.ts';
 
 /** Which letter is meant. A store that began anew counts from 1 again; the check tells that it is the same letter. */
@@ -66,7 +66,7 @@ export function settleDeadLetters(writer: StoreWriter, order: DeadLetterOrder, n
       const letter = read(ref);
       if (letter?.reason !== 'rejected_by_sink') continue;
       deadLetters.remove(ref.id);
-      points.push(...(corrected ?? decodePoints(letter.payload, false, 'aggregate')));
+      points.push(...(corrected ?? decodePoints(letter.payload, Packing.plain, 'aggregate')));
       requeued += 1;
     }
     const rows = [];

@@ -24,7 +24,7 @@ import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { DeadLetterOrder, LetterRef, OrderReceipt } from './dead-letter-orders.ts';
 import { makeDirectory } from './make-directory.ts';
-import { decodePoints, encodePoints } from './points-codec.ts';
+import { decodePoints, encodePoints, Packing } from './points-codec.ts';
 
 const FOLDER = 'orders';
 const ORDER = '.order';
@@ -188,7 +188,9 @@ function decodeOrder(text: string): DeadLetterOrder {
     requeue: requeue.map(({ letter, points }) => ({
       letter: checkedRef(letter),
       points:
-        points === null ? null : decodePoints(Buffer.from(points), false, 'aggregate').map(checkedPoint),
+        points === null
+          ? null
+          : decodePoints(Buffer.from(points), Packing.plain, 'aggregate').map(checkedPoint),
     })),
   };
 }

@@ -9,7 +9,7 @@
  * | 0      | u32  | CRC-32C over the row id (f64) and offsets 4 to 47 |
  * | 4      | u8   | format, 1                                         |
  * | 5      | u8   | class (index into POINT_CLASSES)                  |
- * | 6      | u8   | 1 = deflated                                      |
+ * | 6      | u8   | packing of the body (`Packing`)                   |
  * | 7      | u8   | times the series in it were halved to make room   |
  * | 8      | u32  | points                                            |
  * | 12     | u32  | bytes of the body                                 |
@@ -22,7 +22,7 @@
 
 import { POINT_CLASSES, type Point, type PointClass } from '../domain/point.ts';
 import { crcInRow } from './journal.ts';
-import { decodePoints, encodePoints } from './points-codec.ts';
+import { decodePoints, encodePoints, Packing } from './points-codec.ts';
 
 const HEAD_BYTES = 48;
 const FORMAT = 1;
@@ -32,7 +32,7 @@ export const OUTBOX_ROW_OVERHEAD = HEAD_BYTES + 16;
 
 export interface OutboxHead {
   readonly pointClass: PointClass;
-  readonly deflated: boolean;
+  readonly packing: Packing;
   /** 0 as produced; n: about one in 2^n windows of each series is left. */
   readonly halvings: number;
   readonly points: number;
@@ -46,7 +46,7 @@ export interface OutboxHead {
 export interface EncodedRow {
   readonly pointClass: PointClass;
   readonly points: number;
-  readonly deflated: boolean;
+  readonly packing: Packing;
   readonly minTimeMs: number;
   readonly maxTimeMs: number;
   readonly body: Buffer;
@@ -67,7 +67,7 @@ export function encodeHead(id: number, row: EncodedRow, createdMs: number, halvi
   const head = Buffer.alloc(HEAD_BYTES);
   head.writeUInt8(FORMAT, 4);
   head.writeUInt8(POINT_CLASSES.indexOf(row.pointClass), 5);
-  head.writeUInt8(row.deflated ? 1 : 0, 6);
+  head.writeUInt8(row.packing, 6);
   head.writeUInt8(halvings, 7);
   head.writeUInt32LE(row.points, 8);
   head.writeUInt32LE(row.body.length, 12);
@@ -84,10 +84,11 @@ export function decodeHead(id: number, head: unknown): OutboxHead | null {
   if (!Buffer.isBuffer(head) || head.length !== HEAD_BYTES) return null;
   if (head.readUInt32LE(0) !== crcInRow(id, head.subarray(4)) || head[4] !== FORMAT) return null;
   const pointClass = POINT_CLASSES[head[5]!];
-  if (pointClass === undefined) return null;
+  const packing = head[6]!;
+  if (pointClass === undefined || !isPacking(packing)) return null;
   return {
     pointClass,
-    deflated: head[6] === 1,
+    packing,
     halvings: head[7]!,
     points: head.readUInt32LE(8),
     bodyBytes: head.readUInt32LE(12),
@@ -103,9 +104,13 @@ export function rowBytes({ bodyBytes }: { readonly bodyBytes: number }): number 
   return bodyBytes + OUTBOX_ROW_OVERHEAD;
 }
 
+function isPacking(value: number): value is Packing {
+  return value <= Packing.deflatedWithDictionary;
+}
+
 /** Points of a row whose head is sound, or null where the body is not what was written. */
 export function decodeBody(id: number, head: OutboxHead, body: unknown): Point[] | null {
   if (!Buffer.isBuffer(body) || body.length !== head.bodyBytes || crcInRow(id, body) !== head.bodyCrc)
     return null;
-  return decodePoints(body, head.deflated, head.pointClass);
+  return decodePoints(body, head.packing, head.pointClass);
 }

@@ -12,7 +12,7 @@ import { encodeLine } from '../../forward/line-protocol.ts';
 import { decodeLine } from '../../forward/line-protocol-reader.ts';
 import { type LetterRef, letterCheck } from '../../store/dead-letter-orders.ts';
 import type { StoredDeadLetter } from '../../store/dead-letters.ts';
-import { decodePoints } from '../../store/points-codec.ts';
+import { decodePoints, Packing } from '../../store/points-codec.ts';
 
 /** What to do with one letter: publish a message, or put points back into the outbox. */
 export type LetterEntry =
@@ -114,5 +114,5 @@ function message(ref: LetterRef, json: Readonly<Record<string, unknown>>): Lette
 }
 
 function pointsOf({ payload }: StoredDeadLetter): Point[] {
-  return decodePoints(payload, false, 'aggregate');
+  return decodePoints(payload, Packing.plain, 'aggregate');
 }

@@ -1,8 +1,11 @@
+import { deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Point } from '../../../src/domain/point.ts';
+import { crc32c } from '../../../src/store/crc32c.ts';
 import { decodeBody, decodeHead, encodeHead, encodeRow } from '../../../src/store/outbox-codec.ts';
-import { decodePoints, encodePoints } from '../../../src/store/points-codec.ts';
+import { decodePoints, encodePoints, Packing } from '../../../src/store/points-codec.ts';
+import { POINTS_DICTIONARY } from '../../../src/store/points-dictionary.ts';
 import { point } from '../../support/store.ts';
 
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true });
@@ -22,18 +25,31 @@ describe('points in the outbox', () => {
   it('come back without a changed bit, -0, subnormal numbers and lone surrogates included', () => {
     fc.assert(
       fc.property(fc.array(anyPoint, { minLength: 1, maxLength: 20 }), (points) => {
-        const { body, deflated } = encodePoints(points);
-        expect(decodePoints(body, deflated, 'assessment')).toStrictEqual(points);
+        const { body, packing } = encodePoints(points);
+        expect(decodePoints(body, packing, 'assessment')).toStrictEqual(points);
       }),
     );
   });
 
-  it('are deflated once there are several', () => {
-    expect(encodePoints([point(1)]).deflated).toBe(false);
+  it('take little room even where a row holds the points of one machine', () => {
+    expect(encodePoints([{ ...point(1), tags: {}, fields: { n: 1 } }]).packing).toBe(Packing.plain);
+    const few = Array.from({ length: 4 }, (_, n) => point(n));
+    const { body, packing } = encodePoints(few);
+    expect(packing).toBe(Packing.deflatedWithDictionary);
+    const without = deflateRawSync(encodePoints(few, Infinity).body, { level: 6 });
+    expect(body.length).toBeLessThan(0.8 * without.length);
     const many = Array.from({ length: 100 }, (_, n) => point(n));
-    const { body, deflated } = encodePoints(many);
-    expect(deflated).toBe(true);
-    expect(body.length).toBeLessThan(JSON.stringify(many).length / 4);
+    expect(encodePoints(many).body.length).toBeLessThan(JSON.stringify(many).length / 4);
+  });
+
+  it('of rows from before the dictionary are read', () => {
+    const points = [point(1), point(2)].map((p) => ({ ...p, pointClass: 'alarm' as const }));
+    const body = deflateRawSync(encodePoints(points, Infinity).body);
+    expect(decodePoints(body, Packing.deflated, 'alarm')).toStrictEqual(points);
+  });
+
+  it('can be read for ever: the dictionary is the one of the first release', () => {
+    expect(crc32c(POINTS_DICTIONARY)).toBe(921_878_879);
   });
 
   it('are recognised as damaged after any single flipped bit of head or body, or under another id', () => {
