@@ -9,6 +9,7 @@ export const MIN_BACKLOG_POINTS_PER_S = 2_000;
 /** The backlog drains at this multiple of what comes in, so that catching up takes a tenth of the outage. */
 const BACKLOG_SPEEDUP = 10;
 const OBSERVE_INTERVAL_MS = 1_000;
+const SETTLED_TIME_CONSTANT_S = 10;
 /** Points younger than this are on their way, not a backlog. */
 const FRESH_MS = 10_000;
 
@@ -18,7 +19,7 @@ export class FlowMeter {
   readonly #outbox: OutboxReader;
   readonly #sink: string;
   readonly #produced = new RateMeter(60);
-  readonly #settledRate = new RateMeter(10);
+  #settledRate = new RateMeter(SETTLED_TIME_CONSTANT_S);
   readonly #bucket: TokenBucket;
   #backlog = EMPTY;
   #settled = 0;
@@ -35,6 +36,13 @@ export class FlowMeter {
   /** Delivered or dead-lettered points, told as they happen. */
   settled(points: number): void {
     this.#settled += points;
+  }
+
+  /** The sink takes points again: the standstill before says nothing about how long it will take. */
+  resumed(): void {
+    this.#settledRate = new RateMeter(SETTLED_TIME_CONSTANT_S);
+    // The next look begins a new interval, so that none lies half in the standstill.
+    this.#observedMs = Number.NEGATIVE_INFINITY;
   }
 
   takenByBacklog(points: number, monotonicMs: number): void {

@@ -273,6 +273,7 @@ export class Forwarder implements MetricSource {
     const failed = this.#health.failing;
     this.#health.answered(epoch);
     if (!failed || this.#health.failing) return;
+    this.#flow.resumed();
     const { points } = this.#flow.observe(this.#nowMs());
     this.#options.logger.info({ sink: this.#options.sink, backlogPoints: points }, 'sink takes points again');
   }

@@ -56,7 +56,7 @@ export class SinkHealth {
     this.nextAttemptMs = epoch === this.#epoch - 1 ? attemptMs : Math.max(this.nextAttemptMs, attemptMs);
     this.#state = outcome.kind === 'held' ? 'held' : 'retrying';
     this.reason = outcome.message;
-    this.hint = outcome.kind === 'held' ? outcome.hint : RETRY_HINT;
+    this.hint = outcome.kind === 'held' ? outcome.hint : retryHint(outcome.message);
   }
 
   /** It has just become reachable again: no need to sit out the delay, unless the server itself asked for it. */
@@ -70,3 +70,13 @@ export class SinkHealth {
 }
 
 const RETRY_HINT = 'nothing to do: points wait on disk and are sent when the server answers again';
+
+/** Most failures of the line pass by themselves; these two may need a person, and look like any other. */
+function retryHint(message: string): string {
+  if (/certificate/i.test(message)) return CERTIFICATE_HINT;
+  return /ENOTFOUND|EAI_AGAIN/.test(message) ? NAME_HINT : RETRY_HINT;
+}
+
+const CERTIFICATE_HINT =
+  'points wait on disk; correct the certificate of the server, or name its CA in NODE_EXTRA_CA_CERTS';
+const NAME_HINT = "points wait on disk; check the host in the sink's url and the name server of this device";

@@ -66,14 +66,47 @@ describe('Delivery', () => {
     );
   });
 
-  it('takes at most k(⌈log2 n⌉ + 1) + 1 requests for k bad among n lines', () => {
+  /** Σ(i < k) (⌈log2(n - i)⌉ + 1), and one for the good lines that remain. */
+  function mostRequests(n: number, k: number): number {
+    let most = k < n ? 1 : 0;
+    for (let i = 0; i < k; i++) most += Math.ceil(Math.log2(n - i)) + 1;
+    return most;
+  }
+
+  it('takes at most Σ(i<k)(⌈log2(n-i)⌉ + 1) + [k<n] requests for k bad among n lines', () => {
     fc.assert(
       fc.property(cases, ({ n, bad, keepsGood }) => {
         const requests = run(new Delivery(lines(n)), server(new Set(bad), keepsGood, new Set()), n);
-        expect(requests).toBeLessThanOrEqual(bad.length * (Math.ceil(Math.log2(n)) + 1) + 1);
+        expect(requests).toBeLessThanOrEqual(mostRequests(n, bad.length));
+        expect(mostRequests(n, bad.length)).toBeLessThanOrEqual(
+          bad.length * (Math.ceil(Math.log2(n)) + 1) + 1,
+        );
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it('keeps to that bound for every choice of bad lines, and needs all of it for one or for all', () => {
+    for (let n = 1; n <= 9; n++) {
+      const worst = new Array<number>(n + 1).fill(0);
+      for (let choice = 0; choice < 2 ** n; choice++) {
+        const bad = new Set(Array.from({ length: n }, (_, i) => i).filter((i) => (choice >> i) & 1));
+        const requests = run(new Delivery(lines(n)), server(bad, false, new Set()), n);
+        expect(requests).toBeLessThanOrEqual(mostRequests(n, bad.size));
+        worst[bad.size] = Math.max(worst[bad.size]!, requests);
+      }
+      expect(worst[n]).toBe(mostRequests(n, n));
+      if (n > 1) expect(worst[1]).toBe(mostRequests(n, 1));
+    }
+  });
+
+  it('needs three requests for two lines, one of them bad, as any strategy does: k·⌈log2 n⌉ + 1 would be two', () => {
+    // The second request may be either line alone; the one that is bad is refused, and the other still has to go.
+    for (const bad of [0, 1]) {
+      const requests = run(new Delivery(lines(2)), server(new Set([bad]), false, new Set()), 2);
+      expect(requests).toBe(bad === 0 ? 3 : 2);
+    }
+    expect(mostRequests(2, 1)).toBe(3);
   });
 
   it('loses nothing when connections break in the middle of the search', () => {

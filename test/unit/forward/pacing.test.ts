@@ -68,6 +68,8 @@ describe('RateMeter', () => {
   });
 });
 
+const BATCH = 10;
+
 describe('FlowMeter', () => {
   it('drains the backlog at ten times what comes in', () => {
     const outbox = new MemoryOutbox();
@@ -80,6 +82,61 @@ describe('FlowMeter', () => {
     flow.takenByBacklog(1000 + 20_000, 120_000);
     expect(flow.backlogDelayMs(120_000)).toBeCloseTo(1000, -1);
   });
+
+  it.each([
+    { name: 'at its own pace', rate: 500, serverPerS: 50_000 },
+    { name: 'as quickly as a slow server lets', rate: 500, serverPerS: 1_500 },
+  ])(
+    'tells when an outage will be caught up with, $name, and does it at five times what comes in or more',
+    ({ rate, serverPerS }) => {
+      const outbox = new MemoryOutbox();
+      const flow = new FlowMeter(outbox, 'plant', 1000, 0);
+      const waiting: { readonly id: number; readonly atMs: number }[] = [];
+      const longAgo = Date.now() + 3_600_000;
+      let nowMs = 0;
+      let backlogFreeAtMs = 0;
+      let drained = 0;
+      const settle = (batch: { readonly id: number }) => {
+        outbox.settleOutbox('plant', batch.id, { delivered: BATCH, deadLettered: [] });
+        flow.settled(BATCH);
+      };
+      /** A tenth of a second of plant, live lane and backlog lane. */
+      const step = (isUp: boolean) => {
+        nowMs += 100;
+        for (let i = 0; i < rate / 10 / BATCH; i++) {
+          const id = outbox.append(numberedPoints(BATCH));
+          if (isUp) settle({ id });
+          else waiting.push({ id, atMs: nowMs });
+        }
+        if (isUp)
+          while (waiting.length > 0 && flow.backlogDelayMs(nowMs) === 0 && backlogFreeAtMs <= nowMs) {
+            settle(waiting.shift()!);
+            flow.takenByBacklog(BATCH, nowMs);
+            drained += BATCH;
+            backlogFreeAtMs = Math.max(backlogFreeAtMs, nowMs - 100) + (BATCH / serverPerS) * 1000;
+          }
+        flow.observe(nowMs);
+      };
+      while (nowMs < 120_000) step(false);
+      expect(flow.etaS(longAgo)).toBeNull();
+      flow.resumed();
+      const fromMs = nowMs;
+      const promised: { readonly atMs: number; readonly etaS: number }[] = [];
+      while (waiting.length > 0) {
+        step(true);
+        const etaS = flow.etaS(longAgo);
+        if (etaS !== null && etaS > 2 && nowMs - fromMs >= 3_000) promised.push({ atMs: nowMs, etaS });
+      }
+      const seconds = (nowMs - fromMs) / 1000;
+      const produced = rate * seconds;
+      if (serverPerS > 10 * rate) expect(drained).toBeGreaterThan(5 * produced * 0.75);
+      expect(promised.length).toBeGreaterThan(3);
+      for (const { atMs, etaS } of promised) {
+        const tookS = (nowMs - atMs) / 1000;
+        expect(Math.abs(etaS - tookS)).toBeLessThan(0.25 * tookS + 2);
+      }
+    },
+  );
 
   it('has a floor for the pace, so that a quiet plant catches up as well', () => {
     const flow = new FlowMeter(new MemoryOutbox(), 'plant', 1000, 0);
