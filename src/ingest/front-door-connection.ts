@@ -33,7 +33,7 @@ import { UnsentWatch } from './unsent-watch.ts';
 import { oversize, skimmedHeadBytes, topicBeyond, UnusableMessages } from './unusable-messages.ts';
 
 /** Messages of the fast lane that cost as much as one that aedes handles. */
-const BROKER_COST = 50;
+const BROKER_COST = 200;
 /** A closing connection may flush its last packet this long. */
 const LINGER_MS = 1000;
 
@@ -294,7 +294,9 @@ export class FrontDoorConnection {
     const { topicFrom, topicTo } = this.#fields;
     const topic = buffer.toString('utf8', topicFrom, topicTo);
     const beyond = topicBeyond(topic, topicTo - topicFrom, this.#context.limits);
-    return beyond === null ? this.#toBroker(buffer, at, end) : this.#keep(beyond, topic, buffer);
+    if (beyond !== null) return this.#keep(beyond, topic, buffer);
+    this.#budget.charge(BROKER_COST);
+    return this.#toBroker(buffer, at, end);
   }
 
   /** All of a PUBLISH over `maxPacketBytes` has passed; `head` is its beginning. */

@@ -31,6 +31,11 @@ export class RateBudget {
     return true;
   }
 
+  /** The message that was taken turned out to cost this much more. */
+  charge(cost: number): void {
+    this.#tokens -= cost;
+  }
+
   /** ms until `take` succeeds again, counted from the last refill. */
   get waitMs(): number {
     return this.#tokens >= 1 ? 0 : (1 - this.#tokens) / this.#perMs;
