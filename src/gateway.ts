@@ -16,6 +16,7 @@ import {
   type IngestSource,
 } from './ingest/source.ts';
 import { TopicRouter } from './ingest/topic-router.ts';
+import { systemTime } from './runtime/clock/clock-evidence.ts';
 import { ClockKeeper } from './runtime/clock/clock-keeper.ts';
 import { createSharedClock } from './runtime/clock/shared-clock.ts';
 import { PipelineHost } from './runtime/pipeline-host.ts';
@@ -86,9 +87,11 @@ class RunningGateway implements Gateway {
     const ring = createRing(config.ingest.ringBytes);
     this.#sink = new RingWriter(ring);
     this.#coalescer = new ReadCoalescer(this.#sink.commits, config.store.commitWindowMs);
-    const clock = createSharedClock();
+    const system = systemTime(config.clock.syncedFile);
+    const clock = createSharedClock(system.wallMs() - system.monotonicMs());
     this.#clock = new ClockKeeper({
       config: config.clock,
+      system,
       shared: clock,
       logger,
       writeMark: (mark) => {

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { describeError, GatewayError } from '../errors.ts';
 import { pointWriterOf } from '../forward/point-writer.ts';
 import { createLogger } from '../telemetry/logger.ts';
+import { bootMonotonicMs } from './clock/monotonic.ts';
 import { SharedClock } from './clock/shared-clock.ts';
 import { buildPipeline } from './pipeline-assembly.ts';
 import { PipelineLoop } from './pipeline-loop.ts';
@@ -30,7 +31,7 @@ async function main(): Promise<void> {
   keepYoungGenerationSmall();
   const input = workerData as PipelineInput;
   const logger = createLogger(input.logLevel);
-  const clock = new SharedClock(input.clock).over(SYSTEM_CLOCK);
+  const clock = new SharedClock(input.clock, bootMonotonicMs).over(SYSTEM_CLOCK);
   const assembly = buildPipeline(input.config, {
     logger,
     clock,

@@ -4,17 +4,18 @@
  */
 
 import type { ClockConfig } from '../../config/schema.ts';
+import type { CancelTimer } from '../../domain/clock.ts';
 import type { ClockMark } from '../../domain/gateway-clock.ts';
 import type { ClockStatus } from '../../http/status.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { MetricSample } from '../../telemetry/metrics.ts';
-import { bootId, clockEvidence } from './clock-evidence.ts';
+import type { SystemTime } from './clock-evidence.ts';
 import { type ClockEvent, type ClockLook, GatewayClock } from './gateway-clock.ts';
-import { bootMonotonicMs } from './monotonic.ts';
 import { SharedClock } from './shared-clock.ts';
 
 export interface ClockKeeperOptions {
   readonly config: ClockConfig;
+  readonly system: SystemTime;
   readonly shared: SharedArrayBuffer;
   readonly logger: Logger;
   /** False where there is no room for the mark now. */
@@ -40,16 +41,16 @@ const MAX_HELD_BYTES = 67_108_864;
 export class ClockKeeper {
   readonly #options: ClockKeeperOptions;
   readonly #shared: SharedClock;
-  readonly #bootId = bootId();
-  readonly #startedMs = performance.now();
+  readonly #startedMs: number;
   readonly #steps = { seen: 0, followed: 0, undone: 0, refused: 0 };
   #clock: GatewayClock;
   #owedMark: ClockMark | null = null;
-  #timer: NodeJS.Timeout | null = null;
+  #end: CancelTimer = () => undefined;
 
   constructor(options: ClockKeeperOptions) {
     this.#options = options;
-    this.#shared = new SharedClock(options.shared);
+    this.#startedMs = options.system.monotonicMs();
+    this.#shared = new SharedClock(options.shared, options.system.monotonicMs);
     this.#clock = this.#newClock(0);
   }
 
@@ -58,10 +59,10 @@ export class ClockKeeper {
     return this.#clock;
   }
 
-  readonly now = (): number => this.#clock.nowMs(bootMonotonicMs());
+  readonly now = (): number => this.#clock.nowMs(this.#options.system.monotonicMs());
 
   get uptimeMs(): number {
-    return performance.now() - this.#startedMs;
+    return this.#options.system.monotonicMs() - this.#startedMs;
   }
 
   /** Why a person is needed; empty otherwise. */
@@ -78,15 +79,15 @@ export class ClockKeeper {
     const { state, reason } = this.#clock;
     if (this.#clock.holding) {
       this.#options.logger.warn(
-        { state, reason, system: timeText(Date.now()), hint: this.#hint() },
+        { state, reason, system: timeText(this.#options.system.wallMs()), hint: this.#hint() },
         'the time of day is not known: samples without time stamps are kept and held until it is',
       );
     } else this.#options.logger.info({ state, reason, time: timeText(this.now()) }, 'clock');
-    this.#timer = setInterval(() => this.#observe(), LOOK_EVERY_MS);
+    this.#end = this.#options.system.every(LOOK_EVERY_MS, () => this.#observe());
   }
 
   stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#end();
   }
 
   status(devices: ClockStatus['devices']): ClockStatus {
@@ -95,7 +96,7 @@ export class ClockKeeper {
       state,
       reason,
       hint: state === 'synced' ? '' : this.#hint(),
-      systemOffsetMs: Math.round(Date.now() - this.now()),
+      systemOffsetMs: Math.round(this.#options.system.wallMs() - this.now()),
       steps: this.#steps.seen,
       heldSamples: this.#options.held().samples,
       devices,
@@ -112,7 +113,7 @@ export class ClockKeeper {
     );
     return [
       { name: 'millwright_clock_state', labels: { state: this.#clock.state }, value: 1 },
-      { name: 'millwright_clock_offset_seconds', value: (Date.now() - this.now()) / 1000 },
+      { name: 'millwright_clock_offset_seconds', value: (this.#options.system.wallMs() - this.now()) / 1000 },
       { name: 'millwright_clock_held_samples', value: this.#options.held().samples },
       { name: 'millwright_clock_held_bytes', value: this.#options.held().bytes },
       ...steps,
@@ -132,9 +133,9 @@ export class ClockKeeper {
   }
 
   #look(): ClockLook {
-    const wallMs = Date.now();
-    const evidence = clockEvidence(this.#options.config.syncedFile, wallMs);
-    return { ...evidence, wallMs, monotonicMs: bootMonotonicMs() };
+    const { system } = this.#options;
+    const wallMs = system.wallMs();
+    return { ...system.evidence(wallMs), wallMs, monotonicMs: system.monotonicMs() };
   }
 
   #observe(): void {
@@ -155,7 +156,7 @@ export class ClockKeeper {
   /** Records before and after it are told apart by the mark, so it must not be lost: if the ring is full it is owed. */
   #mark(holds: boolean): void {
     const { isSet, offsetMs } = this.#clock;
-    const mark = { holds, isSet, offsetMs, bootId: this.#bootId };
+    const mark = { holds, isSet, offsetMs, bootId: this.#options.system.bootId };
     this.#owedMark = this.#options.writeMark(mark) ? null : mark;
   }
 

@@ -1,24 +1,26 @@
 /** The clock as the pipeline thread reads it: the MQTT thread keeps it, both see the same time of day. */
 
 import type { Clock } from '../../domain/clock.ts';
-import { bootMonotonicMs } from './monotonic.ts';
 
 const OFFSET = 0;
 const IS_SET = 1;
 
-/** A place for the clock in shared memory; shows the system clock until the first `publish`. */
-export function createSharedClock(): SharedArrayBuffer {
+/** A place for the clock in shared memory; shows the system clock, `offsetMs` from monotonic time, until the first `publish`. */
+export function createSharedClock(offsetMs: number): SharedArrayBuffer {
   const shared = new SharedArrayBuffer(16);
-  new SharedClock(shared).publish(Date.now() - bootMonotonicMs(), false);
+  new SharedClock(shared, () => 0).publish(offsetMs, false);
   return shared;
 }
 
 /** Either end. An aligned f64 is read and written whole on every platform we run on (arm64, x64). */
 export class SharedClock {
   readonly #cells: Float64Array;
+  readonly #monotonicMs: () => number;
 
-  constructor(shared: SharedArrayBuffer) {
+  /** @param monotonicMs the same number line at both ends */
+  constructor(shared: SharedArrayBuffer, monotonicMs: () => number) {
     this.#cells = new Float64Array(shared);
+    this.#monotonicMs = monotonicMs;
   }
 
   publish(offsetMs: number, isSet: boolean): void {
@@ -28,7 +30,7 @@ export class SharedClock {
 
   /** Time of day, whole ms. */
   nowMs(): number {
-    return Math.round(bootMonotonicMs() + this.#cells[OFFSET]!);
+    return Math.round(this.#monotonicMs() + this.#cells[OFFSET]!);
   }
 
   /** The clocks and timers of the machine, with this time of day. */

@@ -15,6 +15,8 @@ export interface LaneSite extends Site {
   readonly sensor: Sensor;
   readonly limits: IngestLimits;
   readonly thread: Thread;
+  /** The gateway's time of day. */
+  wallMs(): number;
   /** A sample went into the ring. */
   accepted(topic: string, n: number): void;
   /** Position up to which everything is in a flushed transaction, or counted. */
@@ -91,7 +93,7 @@ export class FrontDoorLane implements Connection {
       message.payload,
       fields,
       world.nowMs,
-      world.wallMs,
+      this.#site.wallMs(),
     );
     if (outcome === 'no_room') return false;
     this.#unread.shift();

@@ -2,9 +2,11 @@
 
 import type { Config } from '../../../src/config/schema.ts';
 import type { ChannelRef } from '../../../src/domain/machine.ts';
+import { CLOCK_BYTES } from '../../../src/domain/record.ts';
 import { IngestCore } from '../../../src/ingest/ingest-core.ts';
 import { TopicRouter } from '../../../src/ingest/topic-router.ts';
-import { createSharedClock } from '../../../src/runtime/clock/shared-clock.ts';
+import { ClockKeeper } from '../../../src/runtime/clock/clock-keeper.ts';
+import { createSharedClock, SharedClock } from '../../../src/runtime/clock/shared-clock.ts';
 import { buildPipeline, type PipelineAssembly } from '../../../src/runtime/pipeline-assembly.ts';
 import { PipelineLoop } from '../../../src/runtime/pipeline-loop.ts';
 import type { FromPipeline } from '../../../src/runtime/pipeline-messages.ts';
@@ -38,7 +40,10 @@ const CHECK_EVERY_TICKS = 50;
 const READ_POSITION = 1;
 
 export class Gateway {
+  /** Of the path. */
   readonly thread = new Thread();
+  /** Of everything else. */
+  readonly #main = new Thread();
   readonly medium: Medium;
   assembly: PipelineAssembly | null = null;
   readonly #site: Site;
@@ -46,6 +51,9 @@ export class Gateway {
   readonly #ring: SharedArrayBuffer;
   readonly #writer: RingWriter;
   readonly #journal: JournalWitness;
+  readonly #shared: SharedArrayBuffer;
+  readonly #keeper: ClockKeeper;
+  #held = { samples: 0, bytes: 0 };
   #loop: PipelineLoop | null = null;
   #core: IngestCore | null = null;
   #router: TopicRouter | null = null;
@@ -62,8 +70,11 @@ export class Gateway {
     this.#ring = createRing(this.#config.ingest.ringBytes);
     this.#writer = new RingWriter(this.#ring);
     this.#journal = new JournalWitness(site.referee);
+    this.#shared = createSharedClock(site.world.wallMs - site.world.nowMs);
+    this.#keeper = this.#newKeeper();
     medium.onEnd = () => {
       this.thread.dead = true;
+      this.#main.dead = true;
     };
     medium.onSlow = (ms) => {
       this.thread.busyUntilMs = Math.max(this.thread.busyUntilMs, site.world.nowMs) + ms;
@@ -73,7 +84,8 @@ export class Gateway {
   /** Everything a process does until sensors can connect. */
   start(): void {
     const { world, random, databases, mutant } = this.#site;
-    const clock = world.clockOf(this.thread, this.#site.plan.lookCostMs);
+    const ticking = world.clockOf(this.thread, this.#site.plan.lookCostMs);
+    const clock = new SharedClock(this.#shared, () => world.nowMs).over(ticking);
     try {
       const assembly = buildPipeline(this.#config, {
         logger: SILENT,
@@ -85,6 +97,7 @@ export class Gateway {
         },
       });
       mutant?.assembly?.(assembly);
+      if (mutant?.pragma !== undefined) this.medium.pragma(mutant.pragma);
       this.assembly = assembly;
       this.#watch(assembly);
     } catch (error) {
@@ -92,7 +105,7 @@ export class Gateway {
       return;
     }
     this.#loop = new PipelineLoop(
-      { config: this.#config, ring: this.#ring, clock: createSharedClock(), logLevel: 'error' },
+      { config: this.#config, ring: this.#ring, clock: this.#shared, logLevel: 'error' },
       this.assembly,
       clock,
       {
@@ -135,6 +148,7 @@ export class Gateway {
       sensor,
       limits: this.#config.ingest.limits,
       thread: this.thread,
+      wallMs: this.#keeper.now,
       accepted: (topic, n) => this.#journal.accepted(topic, n),
       flushedPosition: () => this.#flushedPosition,
     });
@@ -200,10 +214,10 @@ export class Gateway {
   }
 
   #post(message: FromPipeline): void {
-    if (message.type !== 'ready' && message.type !== 'committed') return;
     this.#toMain(() => {
-      if (message.type === 'ready') this.#open(message.channels);
-      else this.#committed(message.position);
+      if (message.type === 'ready') this.#open(message.channels, message.lastKnownMs);
+      else if (message.type === 'committed') this.#committed(message.position);
+      else if (message.type === 'status') this.#held = message.status.held;
     });
   }
 
@@ -216,18 +230,45 @@ export class Gateway {
     });
   }
 
-  #open(channels: readonly ChannelRef[]): void {
+  #open(channels: readonly ChannelRef[], lastKnownMs: number): void {
+    this.#keeper.start(lastKnownMs);
     const { ingest, machineClasses } = this.#config;
     const { world } = this.#site;
     this.#router = new TopicRouter(machineClasses, channels, { maxChannels: ingest.limits.maxChannels });
     this.#core = new IngestCore(ingest, {
       sink: this.#writer,
       router: this.#router,
-      now: () => world.wallMs,
-      clock: { isSet: true, holding: false, offsetMs: world.epochMs, floorMs: 0 },
+      now: this.#keeper.now,
+      clock: this.#keeper.clock,
       logger: SILENT,
       requestCommit: () =>
         world.after(this.#site.random.int(0, MAX_POST_MS), () => this.#loop!.tick(), this.thread),
+    });
+  }
+
+  #newKeeper(): ClockKeeper {
+    const { world, plan } = this.#site;
+    const { every } = world.clockOf(this.#main, 0);
+    const isRight = () => Math.abs(world.wallErrorMs) < 1_000;
+    return new ClockKeeper({
+      config: this.#config.clock,
+      system: {
+        wallMs: () => world.wallMs,
+        monotonicMs: () => world.nowMs,
+        evidence: () => ({ synchronized: isRight(), awaitsSync: !isRight() && plan.awaitsSync }),
+        bootId: 'the one boot',
+        every,
+      },
+      shared: this.#shared,
+      logger: SILENT,
+      writeMark: (mark) => {
+        if (!this.#writer.hasRoom(CLOCK_BYTES)) return false;
+        this.#writer.clock(mark);
+        return true;
+      },
+      held: () => this.#held,
+      onMoved: (byMs) =>
+        world.after(this.#site.random.int(0, MAX_POST_MS), () => this.#loop!.clockMoved(byMs), this.thread),
     });
   }
 

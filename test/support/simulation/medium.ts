@@ -83,8 +83,12 @@ export class Medium {
 
   /** Folds the log back, as the store does when it has grown. */
   checkpoint(): void {
-    for (const db of this.#connections)
-      if (db.open && basename(db.name) === FILE) db.pragma('wal_checkpoint(PASSIVE)');
+    this.pragma('wal_checkpoint(PASSIVE)');
+  }
+
+  /** Changes how the store's connection works. */
+  pragma(text: string): void {
+    for (const db of this.#connections) if (db.open && basename(db.name) === FILE) db.pragma(text);
   }
 
   /** Lets go of the files. Call once nothing of the dead process runs any more. */

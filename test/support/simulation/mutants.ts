@@ -9,6 +9,8 @@ export interface Mutant {
   /** PUBACK when the message is in the ring. */
   readonly acknowledgesEarly?: boolean;
   readonly assembly?: (assembly: PipelineAssembly) => void;
+  /** Changes the store's connection. */
+  readonly pragma?: string;
   readonly writer?: (writer: PointWriter) => PointWriter;
 }
 
@@ -34,6 +36,7 @@ export const MUTANTS: readonly Mutant[] = [
       };
     },
   },
+  { name: 'commits without a flush', pragma: 'synchronous = NORMAL' },
   {
     name: 'settles before the 204',
     writer: (writer) => ({

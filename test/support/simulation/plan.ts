@@ -50,10 +50,12 @@ export interface Plan {
   readonly durationMs: number;
   readonly lookCostMs: number;
   readonly refusesEvery: number;
+  /** A time service is at work that has not set the clock yet, while it is wrong. */
+  readonly awaitsSync: boolean;
 }
 
 const HOUR_MS = 3_600_000;
-const STEADY_IDLE_MS = 60_000;
+const STEADY_IDLE_MS = 30_000;
 
 /** @param faults keeps only the first so many, to find out which one matters */
 export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
@@ -89,10 +91,11 @@ export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
     store: { commitWindowMs: random.pick([20, 50, 100, 250, 500]), minFreeBytes: 0 },
     sinks: Object.fromEntries(Array.from({ length: sinks }, (_, i) => [`db${i}`, sinkInput(random)])),
     statusIntervalMs: random.pick([20_000, 600_000]),
+    clock: { confirmStepMs: random.pick([0, 3_000, 60_000]), maxHoldMs: random.pick([5_000, 600_000]) },
     log: { level: 'error' },
   } satisfies ConfigInput);
   const clients = clientPlans(random, steady, hasty, config);
-  const durationMs = random.int(15_000, 60_000);
+  const durationMs = random.int(10_000, 40_000);
   const all = faultPlans(random, durationMs, clients.length, sinks);
   return {
     seed,
@@ -102,6 +105,7 @@ export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
     durationMs,
     lookCostMs: random.pick([0, 0, 0.1, 3]),
     refusesEvery: random.chance(0.2) ? 23 : 0,
+    awaitsSync: random.chance(0.5),
   };
 }
 
@@ -208,7 +212,7 @@ function faultPlans(random: Random, durationMs: number, clients: number, sinks: 
   some(1, () => ({
     kind: 'refusal',
     refusal: random.pick(['full', 'full-for-records', 'io', 'busy']),
-    forMs: random.int(100, 15_000),
+    forMs: random.int(100, 8_000),
   }));
   if (random.chance(0.2))
     some(2, () => ({ kind: 'slow', commitMs: random.int(5, 800), forMs: random.int(500, 8_000) }));
@@ -224,8 +228,8 @@ function faultPlans(random: Random, durationMs: number, clients: number, sinks: 
       errorMs: random.pick([HOUR_MS, -HOUR_MS, -500, 500, 30 * HOUR_MS, -1_780_000_000_000]),
     }));
   }
-  some(2, () => ({ kind: 'drop', client: random.int(0, clients - 1), forMs: random.int(1, 8_000) }));
-  some(1, () => ({ kind: 'silence', client: random.int(0, clients - 1), forMs: random.int(1_000, 20_000) }));
+  some(2, () => ({ kind: 'drop', client: random.int(0, clients - 1), forMs: random.int(1, 5_000) }));
+  some(1, () => ({ kind: 'silence', client: random.int(0, clients - 1), forMs: random.int(1_000, 8_000) }));
   some(2, () => ({ kind: 'checkpoint' }));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
