@@ -92,6 +92,8 @@ export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
     sinks: Object.fromEntries(Array.from({ length: sinks }, (_, i) => [`db${i}`, sinkInput(random)])),
     statusIntervalMs: random.pick([20_000, 600_000]),
     clock: { confirmStepMs: random.pick([0, 3_000, 60_000]), maxHoldMs: random.pick([5_000, 600_000]) },
+    // Costs more than everything else together.
+    history: { enabled: random.chance(0.05) },
     log: { level: 'error' },
   } satisfies ConfigInput);
   const clients = clientPlans(random, steady, hasty, config);
