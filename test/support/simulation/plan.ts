@@ -81,19 +81,18 @@ export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
       limits: { maxUnackedPerConnection: random.pick([20, 200]), maxChannels: 50 },
       clockGuard: { maxFutureMs: 60_000 },
     },
+    store: { commitWindowMs: random.pick([20, 50, 100, 250, 500]), minFreeBytes: 0 },
+    sinks: Object.fromEntries(Array.from({ length: sinks }, (_, i) => [`db${i}`, sinkInput(random)])),
+    statusIntervalMs: random.pick([20_000, 600_000]),
+    clock: { confirmStepMs: random.pick([0, 3_000, 60_000]), maxHoldMs: random.pick([5_000, 600_000]) },
     // Small enough that seeds stay cheap, and that blocks fill within a run.
     history: {
+      enabled: random.chance(0.2),
       archives: [
         { stepMs: 1_000, rows: 48 },
         { stepMs: 4_000, rows: 48 },
       ],
     },
-    store: { commitWindowMs: random.pick([20, 50, 100, 250, 500]), minFreeBytes: 0 },
-    sinks: Object.fromEntries(Array.from({ length: sinks }, (_, i) => [`db${i}`, sinkInput(random)])),
-    statusIntervalMs: random.pick([20_000, 600_000]),
-    clock: { confirmStepMs: random.pick([0, 3_000, 60_000]), maxHoldMs: random.pick([5_000, 600_000]) },
-    // Costs more than everything else together.
-    history: { enabled: random.chance(0.05) },
     log: { level: 'error' },
   } satisfies ConfigInput);
   const clients = clientPlans(random, steady, hasty, config);
