@@ -13,6 +13,7 @@ import {
   checkMemory,
   checkNativeModule,
   checkNode,
+  checkTimeService,
 } from './inspection/device-checks.ts';
 import { checkStore } from './inspection/store-checks.ts';
 import { fail, ok, type Verdict, warn } from './inspection/verdict.ts';
@@ -81,6 +82,7 @@ async function checkConfigured(config: Config): Promise<Verdict[]> {
         ),
   );
   return [
+    checkTimeService(config.clock),
     ...checkDataDir(config.dataDir),
     checkFreeSpace(config.dataDir, config.store),
     ...checkStore(config),

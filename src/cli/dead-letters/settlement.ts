@@ -93,10 +93,10 @@ function knownSinks(dataDir: string): string[] {
 
 async function leaveForGateway({ dataDir }: StoreAccess, order: DeadLetterOrder): Promise<OrderReceipt> {
   const placed = new PlacedOrder(dataDir, order, `${Date.now()}-${process.pid}`);
-  for (const deadline = Date.now() + RECEIPT_WITHIN_MS; ; await sleep(POLL_MS)) {
+  for (const deadline = performance.now() + RECEIPT_WITHIN_MS; ; await sleep(POLL_MS)) {
     const receipt = placed.receipt();
     if (receipt !== null) return receipt;
-    if (Date.now() < deadline) continue;
+    if (performance.now() < deadline) continue;
     if (placed.withdraw())
       throw new GatewayError(
         'MW_STORE_WRITE',

@@ -1,10 +1,19 @@
 /** This device enters, one verdict per question leaves: runtime, native modules, disk, clock. */
 
 import { execFileSync } from 'node:child_process';
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { StoreConfig } from '../../config/schema.ts';
+import type { ClockConfig, StoreConfig } from '../../config/schema.ts';
 import { describeError } from '../../errors.ts';
 import { makeDirectory } from '../../store/make-directory.ts';
 import { formatBytes } from '../terminal/output.ts';
@@ -163,6 +172,20 @@ export function checkClock(now: Date): Verdict {
       'make sure that time synchronisation runs',
     );
   }
+}
+
+/** How the gateway will know that the clock is right. */
+export function checkTimeService({ trust, syncedFile, maxHoldMs }: ClockConfig): Verdict {
+  if (trust === 'system') return ok('time service', 'clock.trust is system: the clock is believed as it is');
+  if (existsSync(syncedFile)) return ok('time service', 'has set the clock since boot');
+  if (existsSync(dirname(syncedFile))) {
+    return warn(
+      'time service',
+      `has not set the clock since boot: samples without time stamps may wait ${maxHoldMs / 1000} s for it`,
+      'timedatectl timesync-status; without a network time server, set the clock by hand',
+    );
+  }
+  return ok('time service', `makes no ${syncedFile} here: a plausible clock is believed unconfirmed`);
 }
 
 /** Below this much memory the gateway and its models do not fit beside an operating system. */
