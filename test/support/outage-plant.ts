@@ -107,6 +107,7 @@ export interface SinkAccount {
   readonly produced: number;
   readonly delivered: number;
   readonly deadLettered: number;
+  readonly degraded: number;
   readonly evicted: number;
   readonly quarantined: number;
   readonly pending: number;
