@@ -196,7 +196,7 @@ function bringHistory(db: Connection, { historyMachines, historyLog }: Essential
   const machines = new TwinTable(db, 'history_machine');
   for (const [id, value] of historyMachines) machines.write(id, value);
   const log = new LogTable(db);
-  for (const { id, body } of historyLog) log.append(id, body);
+  for (const { id, body } of historyLog) log.write(id, body);
 }
 
 function bringJournal(db: Connection, source: Quarantined): void {

@@ -105,8 +105,8 @@ export class HistoryView {
 /** Windows of the log per machine, ascending; the last of those with the same start. */
 function pendingByMachine(db: Connection): Map<number, LogSection[]> {
   const byMachine = new Map<number, Map<number, LogSection>>();
-  for (const { sections } of new LogTable(db).rows()) {
-    for (const section of sections ?? []) {
+  for (const { content } of new LogTable(db).rows()) {
+    for (const section of content?.sections ?? []) {
       const windows = byMachine.get(section.machineId) ?? new Map<number, LogSection>();
       windows.set(section.startMs, section);
       byMachine.set(section.machineId, windows);

@@ -15,7 +15,7 @@ import { PAGE_BYTES } from '../schema.ts';
 import { BlockTable } from './block-table.ts';
 import { fold, nextFold } from './folding.ts';
 import { treeBytes } from './geometry.ts';
-import { encodeLogRow, type LogSection, LogTable } from './log-table.ts';
+import { encodeLogRow, type LogContent, LogTable } from './log-table.ts';
 import { type MachineRecord, MachineTable, nextFreeBlock } from './machine-table.ts';
 import { PendingWindows } from './pending-windows.ts';
 import { reshape } from './reshape.ts';
@@ -41,7 +41,7 @@ export interface HistoryDraft {
   readonly bytes: number;
   readonly logId: number;
   readonly body: Buffer;
-  readonly sections: readonly LogSection[];
+  readonly content: LogContent;
   readonly changed: readonly MachineRecord[];
 }
 
@@ -55,7 +55,9 @@ export class HistoryWriter {
   readonly #machines: MachineTable;
   readonly #register: SeriesRegister;
   readonly #pending = new PendingWindows();
-  #nextLogId = 1;
+  /** Rows of the log, in use or not. */
+  #logRows = 0;
+  #nextSequence = 1;
   /** Blocks up to this id are there. */
   #reserved: number;
   #damagedBlocks = 0;
@@ -77,13 +79,17 @@ export class HistoryWriter {
   }
 
   #readLog(): void {
-    for (const { id, bytes, sections } of this.#log.rows()) {
-      this.#nextLogId = Math.max(this.#nextLogId, id + 1);
-      if (sections === null) this.#damagedLogRows += 1;
+    for (const { id, bytes, content } of this.#log.rows()) {
+      this.#logRows = Math.max(this.#logRows, id);
+      if (content === null) {
+        this.#damagedLogRows += 1;
+        this.#pending.free(id);
+        continue;
+      }
+      this.#nextSequence = content.sequence + 1;
       // Windows of a machine that was forgotten must not become those of the next one.
-      for (const { machineId } of sections ?? []) this.#register.avoidId(machineId);
-      // A row that holds nothing of use goes with the next fold.
-      const known = (sections ?? []).filter(({ machineId }) => this.#register.record(machineId) !== null);
+      for (const { machineId } of content.sections) this.#register.avoidId(machineId);
+      const known = content.sections.filter(({ machineId }) => this.#register.record(machineId) !== null);
       this.#pending.add(id, bytes, known, (machine) => this.#markOf(machine));
     }
     if (this.#damagedLogRows > 0)
@@ -115,22 +121,25 @@ export class HistoryWriter {
     }
     const { sections, changed } = this.#register.sections(windows);
     if (sections.length === 0) return null;
-    const logId = this.#nextLogId;
-    const body = encodeLogRow(logId, sections);
+    const logId = this.#pending.freeRow() ?? this.#logRows + 1;
+    const content = { sequence: this.#nextSequence, sections };
+    const body = encodeLogRow(logId, content);
     const recordBytes = changed.reduce((sum, { series }) => sum + 128 + series.length * 96, 0);
-    return { bytes: body.length + recordBytes, logId, body, sections, changed };
+    return { bytes: body.length + recordBytes, logId, body, content, changed };
   }
 
   /** Inside the transaction of the results. */
   write({ logId, body, changed }: HistoryDraft): void {
     for (const record of changed) this.#machines.write(record);
-    this.#log.append(logId, body);
+    this.#log.write(logId, body);
   }
 
   /** The transaction is flushed. */
-  adopt({ logId, body, sections, changed }: HistoryDraft): void {
+  adopt({ logId, body, content, changed }: HistoryDraft): void {
     for (const record of changed) this.#register.adopt(record);
-    this.#nextLogId = logId + 1;
+    this.#logRows = Math.max(this.#logRows, logId);
+    this.#nextSequence = content.sequence + 1;
+    const { sections } = content;
     this.#lateWindows += this.#pending.add(logId, body.length, sections, (machine) => this.#markOf(machine));
   }
 
@@ -163,7 +172,7 @@ export class HistoryWriter {
       this.#machines.write(wanted);
     });
     this.#register.adopt(wanted);
-    this.#pending.settled(record.id, wanted.foldedUntilMs ?? Number.NEGATIVE_INFINITY, []);
+    this.#pending.settled(record.id, wanted.foldedUntilMs ?? Number.NEGATIVE_INFINITY);
     this.#reserved = Math.max(this.#reserved, this.#register.nextBlock - 1);
     return true;
   }
@@ -184,15 +193,13 @@ export class HistoryWriter {
 
   #fold(run: RunTransaction, record: MachineRecord, untilMs: number): void {
     const sections = this.#pending.before(record.id, untilMs);
-    const dead = this.#pending.deadAfter(record.id, untilMs);
     let folded = { record, damagedBlocks: 0 };
     run(() => {
       folded = fold(this.#blocks, { record, untilMs, sections });
       this.#machines.write(folded.record);
-      for (const id of dead) this.#log.remove(id);
     });
     this.#register.adopt(folded.record);
-    this.#pending.settled(record.id, untilMs, dead);
+    this.#pending.settled(record.id, untilMs);
     this.#damagedBlocks += folded.damagedBlocks;
     this.#folds += 1;
   }

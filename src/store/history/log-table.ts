@@ -2,7 +2,8 @@
  * Windows whose time no block holds yet, one row per commit: they travel in the transaction of their window's result
  * and are what the history is rebuilt from after a crash.
  *
- * A row is sealed (`seal.ts`) and holds sections, one per window, little-endian:
+ * Rows are not deleted: one that holds nothing of use any more is written over, which touches one page instead of four.
+ * A row is sealed (`seal.ts`) and holds the number of its commit (f64) and sections, one per window, little-endian:
  * u32 machine, u16 plain values, u16 channel values, f64 window start, f64 final mark, then plain values
  * (u16 series, f32) and channel values (u16 series, f32 average, min, max, last).
  */
@@ -10,6 +11,7 @@
 import type { Connection } from '../database.ts';
 import { sealBytes, unsealBytes } from '../seal.ts';
 
+const HEADER_BYTES = 8;
 const SECTION_BYTES = 24;
 const PLAIN_BYTES = 6;
 const CHANNEL_BYTES = 18;
@@ -30,7 +32,13 @@ export interface LogRow {
   readonly id: number;
   readonly bytes: number;
   /** Null where the row is not what was written. */
-  readonly sections: readonly LogSection[] | null;
+  readonly content: LogContent | null;
+}
+
+export interface LogContent {
+  /** Rises with every commit: of windows with the same start the one of the highest counts. */
+  readonly sequence: number;
+  readonly sections: readonly LogSection[];
 }
 
 function tagOf(id: number): string {
@@ -47,16 +55,17 @@ function plainCount({ series, values }: LogSection): number {
 }
 
 /** Body of a row. */
-export function encodeLogRow(id: number, sections: readonly LogSection[]): Buffer {
+export function encodeLogRow(id: number, { sequence, sections }: LogContent): Buffer {
   const counts = sections.map(plainCount);
   const bytes = sections.reduce(
     (sum, { series }, i) =>
       sum + SECTION_BYTES + counts[i]! * PLAIN_BYTES + (series.length - counts[i]!) * CHANNEL_BYTES,
-    0,
+    HEADER_BYTES,
   );
   const content = new Uint8Array(bytes);
   const view = new DataView(content.buffer);
-  let at = 0;
+  view.setFloat64(0, sequence, true);
+  let at = HEADER_BYTES;
   sections.forEach((section, i) => {
     at = encodeSection(view, at, section, counts[i]!);
   });
@@ -83,18 +92,18 @@ function encodeSection(view: DataView, from: number, section: LogSection, plain:
   return channelAt;
 }
 
-/** Sections of a row, or null where it is not what was written. */
-export function decodeLogRow(id: number, body: unknown): LogSection[] | null {
+/** Content of a row, or null where it is not what was written. */
+export function decodeLogRow(id: number, body: unknown): LogContent | null {
   const content = unsealBytes(tagOf(id), body);
-  if (content === null) return null;
+  if (content === null || content.length < HEADER_BYTES) return null;
   const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
   const sections: LogSection[] = [];
-  for (let at = 0; at < content.length; ) {
+  for (let at = HEADER_BYTES; at < content.length; ) {
     const [plain, channel] = [view.getUint16(at + 4, true), view.getUint16(at + 6, true)];
     sections.push(decodeSection(view, at, plain, channel));
     at += SECTION_BYTES + plain * PLAIN_BYTES + channel * CHANNEL_BYTES;
   }
-  return sections;
+  return { sequence: view.getFloat64(0, true), sections };
 }
 
 function decodeSection(view: DataView, from: number, plain: number, channel: number): LogSection {
@@ -123,34 +132,25 @@ function decodeSection(view: DataView, from: number, plain: number, channel: num
 /** The table `history_log`. Writes run inside the caller's transaction. */
 export class LogTable {
   readonly #insert;
-  readonly #delete;
-  readonly #after;
+  readonly #all;
 
   constructor(db: Connection) {
     this.#insert = db.prepare('INSERT OR REPLACE INTO history_log (id, body) VALUES (?, ?)');
-    this.#delete = db.prepare('DELETE FROM history_log WHERE id = ?');
-    this.#after = db.prepare('SELECT id, body FROM history_log WHERE id > ? ORDER BY id LIMIT 64');
+    this.#all = db.prepare('SELECT id, body FROM history_log');
   }
 
-  append(id: number, body: Uint8Array): void {
+  write(id: number, body: Uint8Array): void {
     this.#insert.run(id, body);
   }
 
-  remove(id: number): void {
-    this.#delete.run(id);
-  }
-
-  /** Every row in the order it was written. */
-  *rows(): Generator<LogRow> {
-    let after = -1;
-    for (;;) {
-      const page = this.#after.all(after) as { id: number; body: unknown }[];
-      for (const { id, body } of page) {
-        const bytes = body instanceof Uint8Array ? body.length : 0;
-        yield { id, bytes, sections: decodeLogRow(id, body) };
-      }
-      if (page.length === 0) return;
-      after = page.at(-1)!.id;
-    }
+  /** Every row, in the order they were written; damaged ones first. */
+  rows(): LogRow[] {
+    return (this.#all.all() as { id: number; body: unknown }[])
+      .map(({ id, body }) => ({
+        id,
+        bytes: body instanceof Uint8Array ? body.length : 0,
+        content: decodeLogRow(id, body),
+      }))
+      .sort((a, b) => (a.content?.sequence ?? 0) - (b.content?.sequence ?? 0));
   }
 }

@@ -15,11 +15,12 @@ interface LogUse {
 
 /** Windows that no block holds yet. A window with the same start replaces the one before. */
 export class PendingWindows {
-  /** Bytes of the log. */
+  /** Bytes of the log's rows that are needed. */
   bytes = 0;
   readonly #machines = new Map<number, Map<number, Pending>>();
   readonly #finals = new Map<number, number>();
   readonly #logs = new Map<number, LogUse>();
+  readonly #free = new Set<number>();
 
   /**
    * Takes one row of the log.
@@ -31,6 +32,7 @@ export class PendingWindows {
     const use: LogUse = { bytes, live: 0 };
     this.#logs.set(logId, use);
     this.bytes += bytes;
+    this.#free.delete(logId);
     for (const section of sections) {
       const { machineId, startMs, finalMs } = section;
       this.#finals.set(machineId, Math.max(finalMs, this.finalMs(machineId)));
@@ -40,11 +42,23 @@ export class PendingWindows {
       }
       const windows = this.#windows(machineId);
       const replaced = windows.get(startMs);
-      if (replaced !== undefined) this.#logs.get(replaced.logId)!.live -= 1;
+      if (replaced !== undefined) this.#release(replaced.logId);
       windows.set(startMs, { section, logId });
       use.live += 1;
     }
+    if (use.live === 0) this.#forget(logId);
     return past;
+  }
+
+  /** A row of the log that nothing needs any more and that may be written over; undefined where there is none. */
+  freeRow(): number | undefined {
+    for (const id of this.#free) return id;
+    return undefined;
+  }
+
+  /** A row of the log that holds nothing of use. */
+  free(logId: number): void {
+    this.#free.add(logId);
   }
 
   /** Windows of a machine that end at or before this never come again. */
@@ -68,26 +82,26 @@ export class PendingWindows {
       .sort((a, b) => a.startMs - b.startMs);
   }
 
-  /** Rows of the log that nothing needs once the machine's windows before `endMs` are in blocks. */
-  deadAfter(machineId: number, endMs: number): number[] {
-    const gone = new Map<number, number>();
-    for (const [startMs, { logId }] of this.#machines.get(machineId) ?? [])
-      if (startMs < endMs) gone.set(logId, (gone.get(logId) ?? 0) + 1);
-    return [...this.#logs].filter(([id, { live }]) => live === (gone.get(id) ?? 0)).map(([id]) => id);
-  }
-
-  /** The machine's windows before `endMs` are in blocks, and the rows `deadAfter` named are deleted. */
-  settled(machineId: number, endMs: number, dead: readonly number[]): void {
+  /** The machine's windows before `endMs` are in blocks. */
+  settled(machineId: number, endMs: number): void {
     const windows = this.#windows(machineId);
     for (const [startMs, { logId }] of windows) {
       if (startMs >= endMs) continue;
-      this.#logs.get(logId)!.live -= 1;
       windows.delete(startMs);
+      this.#release(logId);
     }
-    for (const id of dead) {
-      this.bytes -= this.#logs.get(id)?.bytes ?? 0;
-      this.#logs.delete(id);
-    }
+  }
+
+  #release(logId: number): void {
+    const use = this.#logs.get(logId)!;
+    use.live -= 1;
+    if (use.live === 0) this.#forget(logId);
+  }
+
+  #forget(logId: number): void {
+    this.bytes -= this.#logs.get(logId)!.bytes;
+    this.#logs.delete(logId);
+    this.#free.add(logId);
   }
 
   #windows(machineId: number): Map<number, Pending> {
