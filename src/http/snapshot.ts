@@ -8,6 +8,8 @@ const FRESH_MS = 250;
 
 /** Different bodies kept at a time: a few pages and scripts; beyond, the oldest is rendered again. */
 const MAX_BODIES = 16;
+/** Characters of all bodies kept; 10,000 machines with every feature are larger, and are rendered for each reader. */
+const MAX_KEPT_LENGTH = 16_777_216;
 
 export interface JsonBody {
   readonly body: string;
@@ -40,8 +42,15 @@ export class SnapshotBodies {
     const rendered = renderBody(status, view(status));
     this.#bodies.delete(key);
     this.#bodies.set(key, { rendered, untilMs: now + FRESH_MS });
-    if (this.#bodies.size > MAX_BODIES) this.#bodies.delete(this.#bodies.keys().next().value!);
+    while (this.#bodies.size > MAX_BODIES || this.#keptLength() > MAX_KEPT_LENGTH)
+      this.#bodies.delete(this.#bodies.keys().next().value!);
     return rendered;
+  }
+
+  #keptLength(): number {
+    let length = 0;
+    for (const { rendered } of this.#bodies.values()) length += rendered.body.length;
+    return length;
   }
 
   /** The snapshot itself, for questions whose answer is not worth keeping. */

@@ -187,7 +187,11 @@ async function republishLetters(
 ): Promise<void> {
   demandIds(ids, options.all);
   const entries = await withStore(options, (store) =>
-    [...selectLetters(store, { ...options, ids })].map(entryOf).filter((entry) => 'topic' in entry),
+    [...selectLetters(store, { ...options, ids })]
+      // A failed window is evidence, not a message.
+      .filter(({ reason }) => reason !== 'window_failed')
+      .map(entryOf)
+      .filter((entry) => 'topic' in entry),
   );
   await sendAgain(entries, options);
 }

@@ -44,6 +44,25 @@ describe('SnapshotBodies', () => {
     expect(asked).toBe(2);
   });
 
+  it('keeps a bounded number of characters, however large the bodies are', () => {
+    let asked = 0;
+    const bodies = new SnapshotBodies(
+      () => {
+        asked++;
+        return plantStatus(AT);
+      },
+      () => 0,
+    );
+    const large = { note: 'x'.repeat(6_000_000) };
+    for (const key of ['a', 'b', 'c']) bodies.body(key, () => large);
+    bodies.body('c', () => large);
+    bodies.body('b', () => large);
+    expect(asked).toBe(3);
+    bodies.body('a', () => large);
+    expect(asked).toBe(4);
+    expect(bodies.body('d', () => ({ note: 'x'.repeat(20_000_000) })).body.length).toBeGreaterThan(2e7);
+  });
+
   it('keeps a bounded number of bodies, however many are asked for', () => {
     let asked = 0;
     const bodies = new SnapshotBodies(
