@@ -46,9 +46,12 @@ class Sensor {
   readonly machine: string;
   readonly stampsItself: boolean;
   readonly #port: number;
+  /** Of the gateway, for when it does not acknowledge. */
+  readonly #log: () => string;
   #publisher: SequencePublisher | null = null;
 
-  constructor(port: number, machine: string, stampsItself: boolean) {
+  constructor(port: number, machine: string, stampsItself: boolean, log: () => string) {
+    this.#log = log;
     this.machine = machine;
     this.stampsItself = stampsItself;
     this.#port = port;
@@ -68,7 +71,9 @@ class Sensor {
 
   /** Until everything is acknowledged. */
   async finish(): Promise<void> {
-    await this.#publisher!.finish();
+    await this.#publisher!.finish().catch((error: Error) => {
+      throw new Error(`${error.message}\n${this.#log()}`);
+    });
   }
 
   abandon(): void {
@@ -144,7 +149,9 @@ async function plant(
       it.gateway = await startGatewayProcess(options);
     },
     sensor(machine, stampsItself) {
-      const sensor = new Sensor(options.mqttPort, `${name}-${machine}`, stampsItself);
+      const sensor = new Sensor(options.mqttPort, `${name}-${machine}`, stampsItself, () =>
+        it.gateway.log().slice(-4000),
+      );
       cleanups.push(() => sensor.abandon());
       return sensor;
     },
