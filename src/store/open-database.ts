@@ -24,6 +24,7 @@ import {
   sqliteCode,
 } from './database.ts';
 import { Ballast } from './disk-space.ts';
+import { type LogRepair, repairLog } from './log-repair.ts';
 import { makeDirectory } from './make-directory.ts';
 import { copyBeforeMigration, removeOldCopies } from './migration.ts';
 import {
@@ -49,6 +50,8 @@ export interface OpenedDatabase {
   /** Where the files went that were there before, and why; null where they were sound or absent. */
   readonly quarantined: { readonly folder: string; readonly reason: string } | null;
   readonly migratedFrom: number | null;
+  /** What was found in the write-ahead log. */
+  readonly log: LogRepair;
 }
 
 /** @throws GatewayError MW_STORE_IN_USE, MW_STORE_OPEN, MW_STORE_SCHEMA_NEWER */
@@ -88,11 +91,13 @@ function openOrReplace(
   nowMs: number,
   { logger, schema }: { readonly logger: Logger; readonly schema: Schema },
 ): Omit<OpenedDatabase, 'lock'> {
+  const log = repairLog(join(dataDir, `${DATABASE_FILE}-wal`));
+  if (log.repairedBits + log.lostCommits > 0) logger.error(log, 'the write-ahead log was damaged');
   let reason = unreadableReason(dataDir);
   let isForeign = false;
   if (reason === null) {
     try {
-      return { ...openChecked(dataDir, schema), quarantined: null };
+      return { ...openChecked(dataDir, schema), quarantined: null, log };
     } catch (error) {
       if (!isDamage(error)) throw error;
       reason = describeError(error);
@@ -103,7 +108,7 @@ function openOrReplace(
   if (isForeign) markSalvaged(folder, { foreign: true });
   removeSuspectNote(dataDir);
   logger.error({ folder, reason }, 'the database is damaged and was moved aside; starting with an empty one');
-  return { ...openFresh(dataDir, schema), quarantined: { folder, reason } };
+  return { ...openFresh(dataDir, schema), quarantined: { folder, reason }, log };
 }
 
 /** On a full disk, older damaged files and the ballast make room for an empty database. */

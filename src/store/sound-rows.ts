@@ -16,9 +16,9 @@ export interface StoreRecovery {
   /** Folder the damaged files went to, and why; null where they were sound. */
   readonly quarantined: { readonly folder: string; readonly reason: string } | null;
   readonly migratedFrom: number | null;
-  /** Rows made whole from their second copy. */
+  /** Rows made whole from their second copy, and bits of the write-ahead log put back. */
   readonly repairedRows: number;
-  /** Rows that could not be believed; they are kept in the table `quarantine`. Grows while state is read. */
+  /** Commits of the log that could not be read, and rows that could not be believed; they are kept in the table `quarantine`. Grows while state is read. */
   lostRows: number;
   /** Journal batches that could not be replayed: damaged, or missing from the sequence. */
   lostBatches: number;

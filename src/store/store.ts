@@ -90,7 +90,7 @@ export class Store implements MetricSource, OutboxReader {
   readonly #ageing: Ageing;
 
   constructor(options: StoreOptions, opened: OpenedDatabase) {
-    const { db, lock, quarantined, migratedFrom } = opened;
+    const { db, lock, quarantined, migratedFrom, log } = opened;
     this.#options = options;
     this.#db = db;
     this.#lock = lock;
@@ -120,8 +120,8 @@ export class Store implements MetricSource, OutboxReader {
     this.recovery = {
       quarantined,
       migratedFrom,
-      repairedRows: loaded.repairedRows + channelRows.repaired + closedRows.repaired,
-      lostRows: loaded.lostRows + channelRows.lost + closedRows.lost,
+      repairedRows: log.repairedBits + loaded.repairedRows + channelRows.repaired + closedRows.repaired,
+      lostRows: log.lostCommits + loaded.lostRows + channelRows.lost + closedRows.lost,
       lostBatches: 0,
       pendingDifference: loaded.pendingDifference,
     };

@@ -5,10 +5,15 @@ import type { ChannelRef } from '../../src/domain/machine.ts';
 import { PAGE_BYTES } from '../../src/store/schema.ts';
 import { openStore, type Store } from '../../src/store/store.ts';
 import { SILENT } from '../../src/telemetry/logger.ts';
+import { scaledCount, scaledTimeoutMs } from '../support/scale.ts';
 import { NOON_MS, point, samples, scalars, storeConfig, storeFolder, unit } from '../support/store.ts';
 
 const SINKS = ['influx', 'archive'];
-const FLIPS = 600;
+/** In the file, in the log, and among those in the file on the pages that list the tables: 1,000 in all. */
+const FLIPS = scaledCount('MILLWRIGHT_FLIPS', 600, 20_000);
+const LOG_FLIPS = scaledCount('MILLWRIGHT_LOG_FLIPS', 280, 10_000);
+/** An open with everything read back, on any machine. */
+const MAX_OPEN_MS = 5000;
 const SAMPLES = 60 * 20;
 
 /** What went in: whatever comes out must be one of these, or be counted as lost. */
@@ -55,10 +60,16 @@ function fill(store: Store): void {
 
 const folder = storeFolder();
 let sound: Buffer;
+/** The same content, but all of it in the log: what a killed gateway leaves. */
+let unfolded: { readonly file: Buffer; readonly log: Buffer };
 
 beforeAll(() => {
   const store = folder.open({}, { sinks: SINKS });
   fill(store);
+  // Settled batches are saved with the next results.
+  store.commit(unit({ results: [{ machine: '', closedUntilMs: 0, points: [], stateWrites: [] }] }));
+  const path = join(folder.path, 'millwright.db');
+  unfolded = { file: readFileSync(path), log: readFileSync(`${path}-wal`) };
   store.close();
   sound = readFileSync(join(folder.path, 'millwright.db'));
 });
@@ -72,11 +83,13 @@ interface Outcome {
 }
 
 /** Opens a store over `bytes`, reads everything and checks that nothing is wrong and nothing is missing in silence. */
-function openDamaged(bytes: Buffer): Outcome {
+function openDamaged(bytes: Buffer, log?: Buffer): Outcome {
   const dataDir = join(folder.path, 'damaged');
   rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir);
   writeFileSync(join(dataDir, 'millwright.db'), bytes);
+  if (log !== undefined) writeFileSync(join(dataDir, 'millwright.db-wal'), log);
+  const startedMs = performance.now();
   const store = openStore({
     dataDir,
     config: storeConfig(),
@@ -84,6 +97,7 @@ function openDamaged(bytes: Buffer): Outcome {
     now: () => NOON_MS,
     logger: SILENT,
   });
+  expect(performance.now() - startedMs, 'time to open, ms').toBeLessThan(MAX_OPEN_MS);
   try {
     return verdictOn(store);
   } finally {
@@ -160,8 +174,8 @@ function* positions(count: number, below: number, seed: number): Generator<numbe
   }
 }
 
-function flipped(bit: number): Buffer {
-  const bytes = Buffer.from(sound);
+function flipped(from: Buffer, bit: number): Buffer {
+  const bytes = Buffer.from(from);
   bytes[bit >> 3]! ^= 1 << (bit & 7);
   return bytes;
 }
@@ -169,7 +183,7 @@ function flipped(bit: number): Buffer {
 function outcomes(count: number, bytes: number, seed: number): Outcome[] {
   return [...positions(count, bytes * 8, seed)].map((bit) => {
     try {
-      return openDamaged(flipped(bit));
+      return openDamaged(flipped(sound, bit));
     } catch (error) {
       throw new Error(`bit ${bit} (byte ${bit >> 3})`, { cause: error });
     }
@@ -181,7 +195,9 @@ describe('a store with one flipped bit', () => {
     expect(openDamaged(sound)).toStrictEqual({ verdict: 'harmless', missing: 0 });
   });
 
-  it(`never gives a wrong value and never loses in silence (${FLIPS} bits anywhere)`, () => {
+  it(`never gives a wrong value and never loses in silence (${FLIPS} bits anywhere)`, {
+    timeout: scaledTimeoutMs(300_000),
+  }, () => {
     const found = outcomes(FLIPS, sound.length, 1);
     const noticed = found.filter(({ verdict }) => verdict !== 'harmless');
     // The test would be blind if flips were never noticed.
@@ -192,5 +208,26 @@ describe('a store with one flipped bit', () => {
     const found = outcomes(120, 4 * PAGE_BYTES, 2);
     expect(found.some(({ verdict }) => verdict === 'file replaced')).toBe(true);
     expect(found.map(({ missing }) => missing)).toStrictEqual(found.map(() => 0));
+  });
+
+  it(`in the log is put right, with every row (${LOG_FLIPS} bits)`, {
+    timeout: scaledTimeoutMs(300_000),
+  }, () => {
+    const { file, log } = unfolded;
+    expect(openDamaged(file, log)).toStrictEqual({ verdict: 'harmless', missing: 0 });
+    const found = [...positions(LOG_FLIPS, log.length * 8, 3)].map((bit) => {
+      try {
+        return openDamaged(file, flipped(log, bit));
+      } catch (error) {
+        throw new Error(`bit ${bit} (byte ${bit >> 3}) of the log`, { cause: error });
+      }
+    });
+    expect(found.filter(({ missing }) => missing > 0)).toStrictEqual([]);
+    expect(found.filter(({ verdict }) => verdict === 'repaired').length).toBeGreaterThan(LOG_FLIPS / 2);
+  });
+
+  it('control: without its last frames a log loses rows, so the comparison can tell', () => {
+    const { file, log } = unfolded;
+    expect(() => expect(openDamaged(file, log.subarray(0, log.length >> 1)).missing).toBe(0)).toThrow();
   });
 });

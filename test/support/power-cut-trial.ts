@@ -111,7 +111,7 @@ export class PowerCutTrial {
       const pending = cuts.filter((cut) => cut.torn === torn).sort((a, b) => a.at - b.at);
       if (pending.length > 0) await this.#copyRun(phase, pending, synchronous, outcomes);
     }
-    const never: Outcome = { lost: 0, wrong: ['the call was never made'] };
+    const never: Outcome = { lost: 0, wrong: ['the call was never made, the process ended early'] };
     return cuts.map((cut) => outcomes.get(cut) ?? never);
   }
 
