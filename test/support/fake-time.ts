@@ -1,6 +1,6 @@
 /** A system clock for one process that can be set while it runs (libfaketime); the monotonic clock stays real. */
 
-import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Where libfaketime for programs with threads is, or null. */
@@ -31,8 +31,18 @@ export interface FakeTime {
   setError(errorMs: number): void;
 }
 
+/** A killed process leaves its lock behind, perhaps held: the next one with its id would wait for ever. */
+function removeLocksOfTheDead(): void {
+  if (!existsSync('/dev/shm')) return;
+  for (const name of readdirSync('/dev/shm')) {
+    const pid = /faketime_(?:sem|shm)_(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join('/dev/shm', name), { force: true });
+  }
+}
+
 /** @param file in a directory of the test; holds the error */
 export function fakeTime(file: string): FakeTime {
+  removeLocksOfTheDead();
   const setError = (errorMs: number) => {
     // Renamed into place: the library reads the file at every call.
     writeFileSync(`${file}.new`, `${errorMs < 0 ? '-' : '+'}${Math.abs(Math.round(errorMs / 1000))}\n`);
