@@ -2,7 +2,7 @@
  * The path from the front door's lanes to the forwarders against a simulated clock, disk and network, all out of one
  * seed, and compared with what the sensors alone know. A seed that fails is a run that fails again:
  *
- *   MILLWRIGHT_SEED=12345 npx vitest run --project system test/fault/simulation.test.ts -t 'keeps every promise'
+ *   MILLWRIGHT_SEED=12345 npx vitest run --project fault test/fault/simulation.test.ts -t 'keeps every promise'
  */
 
 import { describe, expect, it } from 'vitest';
@@ -39,7 +39,7 @@ async function explained(seed: number, first: Broken): Promise<string> {
   const lines: string[] = [];
   const last = await broken(seed, { faults, trace: (line) => lines.push(line) });
   return [
-    `MILLWRIGHT_SEED=${seed} npx vitest run --project system test/fault/simulation.test.ts -t 'keeps every promise'`,
+    `MILLWRIGHT_SEED=${seed} npx vitest run --project fault test/fault/simulation.test.ts -t 'keeps every promise'`,
     first.message,
     `with ${faults} of ${length} faults: ${last?.message ?? 'not repeated'}`,
     ...lines.slice(-40),
