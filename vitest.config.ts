@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 const SYSTEM = { testTimeout: 300_000, hookTimeout: 60_000 };
 /** Fault tests that compare times: they run alone. The others mostly wait, for restarts and outages. */
-const TIMED = ['test/fault/hostile-clients.test.ts'];
+const TIMED = ['test/fault/hostile-clients.test.ts', 'test/fault/database-outages.test.ts'];
 
 export default defineConfig({
   test: {

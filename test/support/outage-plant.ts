@@ -277,8 +277,18 @@ export class OutagePlant {
   }
 
   async sink(name: string): Promise<SinkView> {
-    const status = (await this.gateway.status()) as { sinks: SinkView[] };
-    return status.sinks.find(({ sink }) => sink === name)!;
+    let view: SinkView | undefined;
+    // Right after the start the pipeline has not said anything yet.
+    await waitUntil(
+      async () => {
+        const { sinks } = (await this.gateway.status()) as { sinks: SinkView[] };
+        view = sinks.find(({ sink }) => sink === name);
+        return view !== undefined;
+      },
+      10_000,
+      () => `no sink ${name}\n${this.gateway.log()}`,
+    );
+    return view!;
   }
 
   async untilSink(
