@@ -42,6 +42,7 @@ const REFUSALS: Readonly<Record<Refusal, [string, string]>> = {
 
 const FILE = 'millwright.db';
 const SECTOR_BYTES = 512;
+const LOG_HEADER_BYTES = 32;
 const FULL = 2;
 
 /** The process is gone; whoever catches this is already dead. */
@@ -88,7 +89,16 @@ export class Medium {
 
   /** Changes how the store's connection works. */
   pragma(text: string): void {
-    for (const db of this.#connections) if (db.open && basename(db.name) === FILE) db.pragma(text);
+    for (const db of this.#connections) {
+      if (!db.open || basename(db.name) !== FILE) continue;
+      db.pragma(text);
+      this.#distrust(db);
+    }
+  }
+
+  /** Only a commit that flushes may be trusted with a power cut. */
+  #distrust(db: Connection): void {
+    if ((db.pragma('synchronous', { simple: true }) as number) < FULL) this.#flushedLog ??= this.#log();
   }
 
   /** Lets go of the files. Call once nothing of the dead process runs any more. */
@@ -143,9 +153,7 @@ export class Medium {
   }
 
   #flush(db: Connection, run: () => unknown): unknown {
-    // Only a commit that flushes may be trusted with a power cut.
-    if (this.commits === 0 && (db.pragma('synchronous', { simple: true }) as number) < FULL)
-      this.#flushedLog = this.#log();
+    if (this.commits === 0) this.#distrust(db);
     const result = run();
     this.commits += 1;
     this.onFlushed();
@@ -171,8 +179,13 @@ export class Medium {
   }
 }
 
-/** What is left of a file whose change from `before` to `after` had not been flushed: of each sector either. */
-function torn(before: Buffer, after: Buffer, random: Random): Buffer {
+/**
+ * What is left of a log whose change from `flushed` to `after` had not been flushed: of each sector either. SQLite flushes
+ * the header of a log that begins anew before it writes a frame of it (`walFrames`, also with synchronous = NORMAL).
+ */
+function torn(flushed: Buffer, after: Buffer, random: Random): Buffer {
+  const before = Buffer.from(flushed);
+  after.copy(before, 0, 0, LOG_HEADER_BYTES);
   const kept = before.length + random.int(0, Math.max(0, after.length - before.length));
   const out = Buffer.from(after.subarray(0, Math.max(kept, Math.min(before.length, after.length))));
   for (let at = 0; at < out.length; at += SECTOR_BYTES) {
