@@ -49,6 +49,16 @@ export function faultOf(error: unknown): Fault {
   return 'other';
 }
 
+/**
+ * The id a walk goes on from. In a damaged tree the row "after" an id may have a smaller one, and the walk would never end.
+ *
+ * @throws SqliteError SQLITE_CORRUPT
+ */
+export function nextInOrder(id: number, isBeyond: boolean): number {
+  if (isBeyond) return id;
+  throw new Database.SqliteError(`rows are out of order at ${id}`, 'SQLITE_CORRUPT');
+}
+
 /** Thrown inside the store where the file is not one of ours any more; never leaves `openStore`. */
 export class CorruptDatabase extends Error {}
 

@@ -1,7 +1,7 @@
 /** Messages and points nobody could use in, the same ones out for people who want to know why, oldest gone first. */
 
 import type { DeadLetter, DeadLetterReason } from '../domain/dead-letter.ts';
-import type { Connection } from './database.ts';
+import { type Connection, nextInOrder } from './database.ts';
 import { sealBytes, sealJson, unsealBytes, unsealJson } from './seal.ts';
 
 export interface StoredDeadLetter extends DeadLetter {
@@ -64,7 +64,8 @@ export function listDeadLetters(
       found.push(letter);
     }
     if (rows.length < 64 || found.length >= limit) return found;
-    after = rows.at(-1)!.id;
+    const last = rows.at(-1)!.id;
+    after = nextInOrder(last, last > after);
   }
 }
 

@@ -15,7 +15,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { RecordKind } from '../domain/record.ts';
 import { crc32c } from './crc32c.ts';
-import type { Connection } from './database.ts';
+import { type Connection, nextInOrder } from './database.ts';
 import type { SampleTotals } from './ledger-book.ts';
 
 const HEAD_BYTES = 64;
@@ -114,7 +114,9 @@ export class Journal {
 
   /** The row after `id`, or undefined at the end. */
   after(id: number): { id: number; body: Buffer } | undefined {
-    return this.#next.get(id) as { id: number; body: Buffer } | undefined;
+    const row = this.#next.get(id) as { id: number; body: Buffer } | undefined;
+    if (row !== undefined) nextInOrder(row.id, row.id > id);
+    return row;
   }
 
   /** Number, bytes and ids of what is there. Reads no blob. */

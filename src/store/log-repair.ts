@@ -2,8 +2,9 @@
  * A write-ahead log in, the same log with a flipped bit put back out, before SQLite opens it.
  *
  * SQLite takes the first frame whose checksum does not fit for the end of the log, as after a crash, and drops every
- * commit behind it without a word. A frame that a single bit keeps from fitting is no torn write: of the 8,384 bits one
- * makes its 64-bit checksum fit, and it is that one.
+ * commit behind it without a word. A frame that a single bit keeps from fitting is no torn write, and where one bit alone
+ * makes its checksum fit, it is that one. The checksum is a sum, no CRC: of the upper bits of its words several do, and
+ * guessing would make damage look sound. Then the log stays as it is, and the commits behind are counted as lost.
  */
 
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
@@ -14,6 +15,7 @@ const FRAME_HEADER_BYTES = 24;
 const FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES;
 /** Checksums over little-endian words; the other magic number is for big-endian machines. */
 const MAGIC = 0x377f0682;
+const FORMAT_VERSION = 3_007_000;
 
 export interface LogRepair {
   /** Bits put back. */
@@ -42,6 +44,12 @@ function isHeaderSound(log: Buffer): boolean {
   return log.readUInt32BE(0) === MAGIC && says(addTo([0, 0], log, 0, 24), log, 24);
 }
 
+/** What a sound header must say as well: our format and page size, and the salt of its frames. */
+function isHeaderOurs(log: Buffer): boolean {
+  if (log.readUInt32BE(4) !== FORMAT_VERSION || log.readUInt32BE(8) !== PAGE_BYTES) return false;
+  return isHeaderSound(log) && saltDistance(log, HEADER_BYTES) === 0;
+}
+
 /** Checksum of the frame at `at` after those before it; null where salt or checksum do not fit. */
 function soundFrame(log: Buffer, at: number, before: Sum): Sum | null {
   if (log.compare(log, 16, 24, at + 8, at + 16) !== 0) return null;
@@ -49,15 +57,33 @@ function soundFrame(log: Buffer, at: number, before: Sum): Sum | null {
   return says(sum, log, at + 16) ? sum : null;
 }
 
-/** Flips the one bit of [from, to) that makes `isSound` true; returns its byte, or null with nothing changed. */
-function putBitBack(log: Buffer, from: number, to: number, isSound: () => boolean): number | null {
+/**
+ * Flips the bit of [from, to) that makes `isSound` true, if it is the only one.
+ *
+ * @returns its byte; `ambiguous` where several would do, `none` where none does, both with nothing changed
+ */
+function putBitBack(
+  log: Buffer,
+  from: number,
+  to: number,
+  isSound: () => boolean,
+): number | 'ambiguous' | 'none' {
+  let only: number | null = null;
   for (let bit = from * 8; bit < to * 8; bit += 1) {
-    const mask = 1 << (bit & 7);
-    log[bit >> 3]! ^= mask;
-    if (isSound()) return bit >> 3;
-    log[bit >> 3]! ^= mask;
+    flip(log, bit);
+    const fits = isSound();
+    flip(log, bit);
+    if (!fits) continue;
+    if (only !== null) return 'ambiguous';
+    only = bit;
   }
-  return null;
+  if (only === null) return 'none';
+  flip(log, only);
+  return only >> 3;
+}
+
+function flip(log: Buffer, bit: number): void {
+  log[bit >> 3]! ^= 1 << (bit & 7);
 }
 
 /** Bits in which the frame's salt differs from the header's: many in frames of an earlier round of the log. */
@@ -80,8 +106,9 @@ function commitsFrom(log: Buffer, from: number): number {
 function repairInMemory(log: Buffer): { changed: number[]; lostCommits: number } {
   const changed: number[] = [];
   if (!isHeaderSound(log)) {
-    const byte = putBitBack(log, 0, HEADER_BYTES, () => isHeaderSound(log));
-    if (byte === null) return { changed, lostCommits: 0 };
+    const byte = putBitBack(log, 0, HEADER_BYTES, () => isHeaderOurs(log));
+    if (byte === 'none') return { changed, lostCommits: 0 };
+    if (byte === 'ambiguous') return { changed, lostCommits: commitsFrom(log, HEADER_BYTES) };
     changed.push(byte);
   }
   let sum: Sum = [log.readInt32BE(24), log.readInt32BE(28)];
@@ -90,7 +117,9 @@ function repairInMemory(log: Buffer): { changed: number[]; lostCommits: number }
     if (next === null && saltDistance(log, at) <= 1) {
       const before = sum;
       const byte = putBitBack(log, at, at + FRAME_BYTES, () => soundFrame(log, at, before) !== null);
-      if (byte !== null) changed.push(byte);
+      // No torn write: every commit from here on is lost, the last one, too.
+      if (byte === 'ambiguous') return { changed, lostCommits: commitsFrom(log, at) };
+      if (byte !== 'none') changed.push(byte);
       next = soundFrame(log, at, sum);
     }
     // A crash leaves at most the one commit unreadable that was being written.

@@ -1,7 +1,7 @@
 /** An outbox table in, batches and counts out: the half that never writes, also for a look from another process. */
 
 import type { OutboxBatch } from '../domain/outbox.ts';
-import type { Connection } from './database.ts';
+import { type Connection, nextInOrder } from './database.ts';
 import { type Cursor, isTaken } from './id-ranges.ts';
 import type { SinkState } from './ledger-book.ts';
 import { decodeBody, decodeHead, type OutboxHead, rowBytes } from './outbox-codec.ts';
@@ -90,7 +90,7 @@ export class OutboxView {
       if (row === undefined) return;
       const range = taken.find(([from, to]) => row.id >= from && row.id <= to);
       if (range === undefined) {
-        at = row.id;
+        at = nextInOrder(row.id, lane === 'backlog' ? row.id > at : row.id < at);
         yield row;
       } else {
         at = lane === 'backlog' ? range[1] : range[0];
@@ -110,7 +110,8 @@ export class OutboxView {
       const rows = this.heads(from);
       yield* rows;
       if (rows.length < HEADS_PER_READ) return;
-      from = rows.at(-1)!.id + 1;
+      const last = rows.at(-1)!.id;
+      from = nextInOrder(last, last >= from) + 1;
     }
   }
 

@@ -283,7 +283,8 @@ function* rowsOf(
   for (;;) {
     const row = next(after);
     if (row === null) return;
-    if (row === 'unreadable') break;
+    // In a damaged tree the row after an id may have a smaller one: it would come again for ever.
+    if (row === 'unreadable' || row.id <= after) break;
     yield row;
     after = row.id;
   }

@@ -15,7 +15,7 @@ import { Broken } from '../support/simulation/violation.ts';
 const ONE_SEED = process.env['MILLWRIGHT_SEED'];
 const SEEDS = scaledCount('MILLWRIGHT_SEEDS', 2_000, 100_000);
 /** A machine that is busy with other things runs fewer seeds, and says so. */
-const BUDGET_MS = scaled(300_000, 12 * 3_600_000);
+const BUDGET_MS = scaled(420_000, 12 * 3_600_000);
 const LEAST_SEEDS = 100;
 /** Every mutant has to be found within so many seeds. */
 const MUTANT_SEEDS = 150;

