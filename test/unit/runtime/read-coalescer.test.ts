@@ -1,48 +1,68 @@
 import { Worker } from 'node:worker_threads';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ReadCoalescer } from '../../../src/runtime/read-coalescer.ts';
 
 function cell(): { cells: Int32Array; index: number } {
   return { cells: new Int32Array(new SharedArrayBuffer(64)), index: 2 };
 }
 
-/** ms the thread rested in the turn after `onRead`. */
-async function restAfterRead(coalescer: ReadCoalescer): Promise<number> {
-  const before = performance.now();
-  coalescer.onRead();
+interface Rest {
+  readonly atMostMs: number;
+  readonly endedBy: 'ok' | 'not-equal' | 'timed-out';
+}
+
+/** How the thread rested in the turn after `read`; null if it did not. */
+async function restAfter(read: () => void): Promise<Rest | null> {
+  const wait = vi.spyOn(Atomics, 'wait');
+  read();
   await new Promise((resolve) => setImmediate(resolve));
-  return performance.now() - before;
+  const [call] = wait.mock.calls;
+  const [result] = wait.mock.results;
+  wait.mockRestore();
+  return call === undefined ? null : { atMostMs: call[3]!, endedBy: result!.value };
 }
 
 describe('ReadCoalescer', () => {
-  it('rests two fifths of the commit window after a read, 20 ms at most', async () => {
-    expect(await restAfterRead(new ReadCoalescer(cell(), 50))).toBeGreaterThan(18);
-    const shorter = await restAfterRead(new ReadCoalescer(cell(), 10));
-    expect(shorter).toBeGreaterThan(3);
-    expect(shorter).toBeLessThan(15);
-    expect(await restAfterRead(new ReadCoalescer(cell(), 1000))).toBeLessThan(40);
-  });
+  afterEach(() => vi.restoreAllMocks());
+
+  it.each([
+    [50, 20],
+    [10, 4],
+    [1000, 20],
+  ])(
+    'rests two fifths of a commit window of %i ms after a read, 20 ms at most',
+    async (commitWindowMs, atMostMs) => {
+      const coalescer = new ReadCoalescer(cell(), commitWindowMs);
+      expect(await restAfter(coalescer.onRead)).toEqual({ atMostMs, endedBy: 'timed-out' });
+    },
+  );
 
   it('does not rest without a read, nor with a commit window too short for it', async () => {
-    const before = performance.now();
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(performance.now() - before).toBeLessThan(10);
-    expect(await restAfterRead(new ReadCoalescer(cell(), 2))).toBeLessThan(10);
+    new ReadCoalescer(cell(), 50);
+    expect(await restAfter(() => undefined)).toBeNull();
+    expect(await restAfter(new ReadCoalescer(cell(), 2).onRead)).toBeNull();
   });
 
   it('does not rest while a sender waits for an early commit, and does again after it', async () => {
     const coalescer = new ReadCoalescer(cell(), 50);
     coalescer.hurry();
-    expect(await restAfterRead(coalescer)).toBeLessThan(10);
+    expect(await restAfter(coalescer.onRead)).toBeNull();
     coalescer.committed();
-    expect(await restAfterRead(coalescer)).toBeGreaterThan(18);
+    expect(await restAfter(coalescer.onRead)).toMatchObject({ endedBy: 'timed-out' });
+  });
+
+  it('does not rest in a turn in which a connection arrived', async () => {
+    const coalescer = new ReadCoalescer(cell(), 50);
+    coalescer.onConnection();
+    expect(await restAfter(coalescer.onRead)).toBeNull();
+    expect(await restAfter(coalescer.onRead)).not.toBeNull();
   });
 
   it('does not rest when a commit came before the rest began', async () => {
     const wake = cell();
     const coalescer = new ReadCoalescer(wake, 50);
     Atomics.add(wake.cells, wake.index, 1);
-    expect(await restAfterRead(coalescer)).toBeLessThan(10);
+    expect(await restAfter(coalescer.onRead)).toMatchObject({ endedBy: 'not-equal' });
   });
 
   it('is woken by a commit of the other thread', async () => {
@@ -54,9 +74,9 @@ describe('ReadCoalescer', () => {
       { eval: true, workerData: wake.cells },
     );
     await new Promise((resolve) => worker.once('online', resolve));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await vi.waitFor(() => expect(Atomics.load(wake.cells, 2)).toBeGreaterThan(0));
     coalescer.committed();
-    expect(await restAfterRead(coalescer)).toBeLessThan(15);
+    expect((await restAfter(coalescer.onRead))!.endedBy).not.toBe('timed-out');
     await worker.terminate();
   });
 });
