@@ -272,8 +272,18 @@ export class OutagePlant {
   }
 
   async accounts(): Promise<SinkAccount[]> {
-    const status = (await this.gateway.status()) as { store: { ledger: { points: SinkAccount[] } } };
-    return status.store.ledger.points;
+    let points: SinkAccount[] = [];
+    // Right after the start the pipeline has not said anything yet.
+    await waitUntil(
+      async () => {
+        const status = (await this.gateway.status()) as { store: { ledger: { points: SinkAccount[] } } };
+        points = status.store.ledger.points;
+        return points.length > 0;
+      },
+      10_000,
+      () => `no accounts\n${this.gateway.log()}`,
+    );
+    return points;
   }
 
   async sink(name: string): Promise<SinkView> {

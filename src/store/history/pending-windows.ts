@@ -29,7 +29,8 @@ export class PendingWindows {
    */
   add(logId: number, bytes: number, sections: readonly LogSection[], markOf: (id: number) => number): number {
     let past = 0;
-    const use: LogUse = { bytes, live: 0 };
+    // Held while it is taken apart: a window and its revision may stand in one row.
+    const use: LogUse = { bytes, live: 1 };
     this.#logs.set(logId, use);
     this.bytes += bytes;
     this.#free.delete(logId);
@@ -46,7 +47,7 @@ export class PendingWindows {
       windows.set(startMs, { section, logId });
       use.live += 1;
     }
-    if (use.live === 0) this.#forget(logId);
+    this.#release(logId);
     return past;
   }
 
