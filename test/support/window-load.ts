@@ -120,7 +120,13 @@ export async function expectWindows(
       return rows.length >= expected.size * 4;
     },
     60_000,
-    () => `${rows.length / 4} of ${expected.size} windows arrived\n${explain()}`,
+    () => {
+      const there = new Set(
+        rows.map((row) => `${row['machine']} ${row['channel']} ${Date.parse(String(row['_time']))}`),
+      );
+      const missing = [...expected].filter(([key]) => !there.has(key));
+      return `${rows.length / 4} of ${expected.size} windows arrived, missing ${JSON.stringify(missing)}\n${explain()}`;
+    },
     500,
   );
   const stored = new Map<string, Record<string, number>>();
