@@ -30,7 +30,7 @@ import {
   windowedClass,
 } from '../support/window-load.ts';
 
-const KILLS = scaledCount('MILLWRIGHT_KILLS', 100, 10_000);
+const KILLS = scaledCount('MILLWRIGHT_KILLS', 40, 10_000);
 /** Longest time between a gateway that is ready and its end; short, because a start is what takes the time. */
 const LONGEST_LIFE_MS = 250;
 const CLIENTS = 5;
