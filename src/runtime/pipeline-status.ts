@@ -4,7 +4,6 @@ import type { Assessment } from '../domain/assessment.ts';
 import type { AlarmEvent } from '../domain/health.ts';
 import type { Point } from '../domain/point.ts';
 import { gatewayStatusPoint } from '../domain/points-of.ts';
-import type { ForwarderStatus } from '../forward/forwarder.ts';
 import type { AnomalyStatus, MachineStatus, ModelStatus, SinkStatus, StoreStatus } from '../http/status.ts';
 import type { Store } from '../store/store.ts';
 import { damageText } from './damage-alarm.ts';
@@ -38,7 +37,7 @@ export function pipelineStatus(assembly: PipelineAssembly): PipelineStatus {
       notices: store.damage === null ? [] : [`store: ${damageText(store.damage)}`],
     },
     held: pipeline.held,
-    sinks: forwarders.map((forwarder) => sinkStatus(forwarder.status())),
+    sinks: forwarders.map((forwarder) => forwarder.status()),
     models: modelStatuses(assessor.models()),
     alarms: [...pipeline.board.recentAlarms()].reverse(),
   };
@@ -57,7 +56,7 @@ export function gatewayPoint(
   nowMs: number,
 ): Point {
   const ledger = store.ledger();
-  const backlogs = forwarders.map((forwarder) => sinkStatus(forwarder.status()));
+  const backlogs = forwarders.map((forwarder) => forwarder.status());
   const oldestMs = Math.min(...backlogs.map((backlog) => backlog.backlogOldestMs ?? nowMs), nowMs);
   const sum = (of: (account: (typeof ledger.points)[number]) => number) =>
     ledger.points.reduce((total, account) => total + of(account), 0);
@@ -109,24 +108,6 @@ function anomalyStatus(assessment: Assessment | null, { health }: PipelineAssemb
   if (!assessment?.anomaly) return null;
   const pLimit = health.pLimit(assessment.machineClass);
   return { ...assessment.anomaly, surpriseLimit: pLimit === null ? null : -Math.log10(pLimit) };
-}
-
-function sinkStatus(status: ForwarderStatus): SinkStatus {
-  return {
-    sink: status.sink,
-    state: status.state,
-    reason: status.reason,
-    hint: status.hint,
-    lastSuccessMs: status.lastSuccessMs,
-    backlogPoints: status.backlogPoints,
-    backlogBytes: status.backlogBytes,
-    backlogOldestMs: status.backlogOldestMs,
-    backlogEtaS: status.backlogEtaS,
-    deliveredPoints: status.deliveredPoints,
-    deadLetteredPoints: status.deadLetteredPoints,
-    requests: status.requests,
-    retries: status.retries,
-  };
 }
 
 /** One row per model, with the classes that use it. */

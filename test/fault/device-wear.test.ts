@@ -10,7 +10,8 @@ import { openStore, type Store } from '../../src/store/store.ts';
 import { SILENT } from '../../src/telemetry/logger.ts';
 import { DiskBench, type LoopDisk, noLoopDisks } from '../support/loop-disk.ts';
 import { scaledCount } from '../support/scale.ts';
-import { NOON_MS, point, samples, storeConfig } from '../support/store.ts';
+import { storeConfig } from '../support/store.ts';
+import { type Load, WearLoad } from '../support/wear-load.ts';
 
 const absent = noLoopDisks();
 if (absent !== null) console.log(`skipped: ${absent}, wear is not measured`);
@@ -23,54 +24,27 @@ const MESSAGES = scaledCount('MILLWRIGHT_WEAR_MESSAGES', 100_000, 1_000_000);
 /** `store.profile: sd-saver`. */
 const SD_SAVER = { commitWindowMs: 500, compressJournal: true } as const;
 
-interface Load {
-  readonly messagesPerSecond: number;
-  readonly commitWindowMs: number;
+interface DiskLoad extends Load {
   readonly compressJournal?: boolean;
 }
 
 /**
- * Bytes written per message: 25 machines with four channels, windows of 10 s, one sink that keeps up. Counted from the
- * second time the log was folded back: a log that still grows costs the file system more, once in a card's life.
+ * Bytes written per message, counted from the second time the log was folded back: a log that still grows costs the file
+ * system more, once in a card's life.
  */
-function bytesPerMessage(load: Load, messages: number): number {
-  const { messagesPerSecond, commitWindowMs, compressJournal = false } = load;
-  let now = NOON_MS;
+function bytesPerMessage(load: DiskLoad, messages: number): number {
   folders += 1;
   const dataDir = join(disk.path, `data-${folders}`);
-  const config = storeConfig({ maxBytes: 16 * 1024 * 1024, compressJournal });
-  const store = openStore({ dataDir, config, sinks: ['influx'], now: () => now, logger: SILENT });
-  const perCommit = (messagesPerSecond * commitWindowMs) / 1000;
-  let before: { readonly writtenBytes: number; readonly sent: number } | null = null;
-  let [windowStartBatch, inWindow, sent] = [1, 0, 0];
-  while (before === null || sent - before.sent < messages) {
-    if (before === null && foldsOf(store) >= 2) before = { ...disk.counts(), sent };
-    const isWindowEnd = Math.floor((now + commitWindowMs) / 10_000) > Math.floor(now / 10_000);
-    now += commitWindowMs;
-    inWindow += perCommit;
-    sent += perCommit;
-    if (!isWindowEnd) {
-      store.commit(samples(perCommit, sent));
-      continue;
-    }
-    const results = Array.from({ length: 25 }, (_, m) => ({
-      machine: `m-${m}`,
-      closedUntilMs: now,
-      points: Array.from({ length: 4 }, (_, c) => point(sent + m * 4 + c)),
-      stateWrites: [{ machine: `m-${m}`, key: 'window', value: new Uint8Array(120).fill(sent & 255) }],
-    }));
-    const settled = { windowed: inWindow, late: 0, duplicate: 0 };
-    store.commit(samples(perCommit, sent, { results, settled, trimBelowBatch: windowStartBatch }));
-    [windowStartBatch, inWindow] = [store.nextBatchId(), 0];
-    for (const { id, points } of store.readOutbox('influx', 5000, 'backlog')) {
-      store.settleOutbox('influx', id, { delivered: points.length, deadLettered: [] });
-    }
-    store.idleStep();
-  }
+  const config = storeConfig({ maxBytes: 16 * 1024 * 1024, compressJournal: load.compressJournal ?? false });
+  const wear = new WearLoad(load);
+  const store = openStore({ dataDir, config, sinks: ['influx'], now: () => wear.nowMs, logger: SILENT });
+  while (foldsOf(store) < 2) wear.step(store);
+  const before = { ...disk.counts(), sent: wear.sent };
+  while (wear.sent - before.sent < messages) wear.step(store);
   const written = disk.counts().writtenBytes - before.writtenBytes;
   store.close();
   rmSync(dataDir, { recursive: true });
-  return written / (sent - before.sent);
+  return written / (wear.sent - before.sent);
 }
 
 /** Times the write-ahead log was folded back. */
