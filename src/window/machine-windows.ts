@@ -181,13 +181,11 @@ export class MachineWindows {
 
   /** Closes every window that holds data, for good. */
   flush(closedBy: 'idle' | 'flush'): void {
-    this.#reissue();
     let last = Number.NEGATIVE_INFINITY;
     for (const bucket of this.#needs.keys()) if (bucket > last) last = bucket;
     if (last === Number.NEGATIVE_INFINITY) return;
     const endMs = this.spec.endOf(last);
-    this.#closeUntil(endMs, closedBy, true);
-    this.#finalizeUntil(endMs);
+    this.#closeUntil(endMs, closedBy, endMs);
     this.#watermarkMs = Math.max(this.#watermarkMs, endMs);
   }
 
@@ -272,31 +270,36 @@ export class MachineWindows {
     const watermarkMs = holder.newestMs - this.spec.outOfOrderMs;
     if (watermarkMs <= this.#watermarkMs) return;
     this.#watermarkMs = watermarkMs;
-    const closedBy = this.spec.closedBy(watermarkMs);
-    if (closedBy > this.#closedUntilMs)
-      this.#closeUntil(closedBy, 'watermark', this.spec.allowedLatenessMs === 0);
-    this.#finalizeUntil(this.spec.closedBy(watermarkMs - this.spec.allowedLatenessMs));
+    const { spec } = this;
+    this.#closeUntil(
+      spec.closedBy(watermarkMs),
+      'watermark',
+      spec.closedBy(watermarkMs - spec.allowedLatenessMs),
+    );
   }
 
-  #closeUntil(endMs: number, closedBy: Window['closedBy'], final: boolean): void {
-    for (const index of this.#windowsWithin(this.#closedUntilMs, endMs)) {
-      // A window that is final as it closes takes its settled samples along.
-      if (final) this.#emit(index, 0, closedBy, true);
-      else {
-        this.#emitted.set(index, { revision: 0, dirty: false });
-        this.#emit(index, 0, closedBy, false);
+  /** Closes what ends up to `endMs`; what ends up to `finalUntilMs`, which is not later, is closed for good. */
+  #closeUntil(endMs: number, closedBy: Window['closedBy'], finalUntilMs: number): void {
+    if (endMs > this.#closedUntilMs) {
+      // Corrections of earlier windows go first: their samples are still there, and trends want them in order.
+      this.#reissue();
+      for (const index of this.#windowsWithin(this.#closedUntilMs, endMs)) {
+        const ownEndMs = this.spec.endOf(index);
+        if (ownEndMs > finalUntilMs) this.#emitted.set(index, { revision: 0, dirty: false });
+        // Never further than its own end: the windows after it are not durable yet when it is.
+        this.#emit(index, 0, closedBy, Math.min(ownEndMs, finalUntilMs));
       }
+      this.#closedUntilMs = endMs;
     }
-    this.#closedUntilMs = Math.max(this.#closedUntilMs, endMs);
+    if (finalUntilMs <= this.#finalUntilMs) return;
+    this.#reissue();
+    this.#finalizeUntil(finalUntilMs);
   }
 
   #finalizeUntil(endMs: number): void {
     if (endMs <= this.#finalUntilMs) return;
-    if (this.#emitted.size > 0) {
-      this.#reissue();
-      for (const index of this.#emitted.keys())
-        if (this.spec.endOf(index) <= endMs) this.#emitted.delete(index);
-    }
+    for (const index of this.#emitted.keys())
+      if (this.spec.endOf(index) <= endMs) this.#emitted.delete(index);
     this.#finalUntilMs = endMs;
     this.#drop(endMs);
   }
@@ -320,11 +323,12 @@ export class MachineWindows {
     for (const [index, emitted] of dirty) {
       emitted.dirty = false;
       emitted.revision += 1;
-      this.#emit(index, emitted.revision, 'watermark', false);
+      this.#emit(index, emitted.revision, 'watermark', this.#finalUntilMs);
     }
   }
 
-  #emit(index: number, revision: number, closedBy: Window['closedBy'], final: boolean): void {
+  /** A window that is final as it closes, or makes others so, takes the settled samples along. */
+  #emit(index: number, revision: number, closedBy: Window['closedBy'], finalUntilMs: number): void {
     const startMs = this.spec.startOf(index);
     const endMs = this.spec.endOf(index);
     const slices: ChannelSlice[] = [];
@@ -335,7 +339,7 @@ export class MachineWindows {
         null;
       if (slice !== null) slices.push(slice);
     }
-    if (final) this.#drop(endMs);
+    this.#finalizeUntil(finalUntilMs);
     if (slices.length === 0) return;
     const { coverage, quality } = qualityOfWindow(slices, this.spec);
     this.#out.push({
@@ -350,7 +354,7 @@ export class MachineWindows {
         slices,
         closedBy,
       },
-      closedUntilMs: final ? endMs : this.#finalUntilMs,
+      closedUntilMs: this.#finalUntilMs,
       settled: this.#settled,
       state: encodeHeld(this.#heldNow(), this.#emittedUntil(Math.max(this.#closedUntilMs, endMs))),
     });

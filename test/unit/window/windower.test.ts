@@ -251,6 +251,21 @@ describe('a late sample', () => {
     ]);
   });
 
+  it('may not come to windows that one jump of the watermark closed and made final, from the first of them on', () => {
+    const line = new Line(classOf({ allowedLatenessMs: 3_000 }, { a: {}, b: {} }));
+    const seconds = Array.from({ length: 11 }, (_, s) => s * 1_000);
+    line.add(sample(0, 'b'));
+    line.addAll(seconds.map((at) => sample(at, 'a')));
+    line.add(sample(10_000, 'b'));
+    const closed = line.taken();
+    expect(closed.map(({ window }) => window.endMs - T0)).toEqual(seconds.slice(1));
+    // What a crash right after any of them repeats: no more than the allowed lateness.
+    expect(closed.map(({ closedUntilMs }) => closedUntilMs - T0)).toEqual(
+      seconds.slice(1).map((end) => Math.min(end, 7_000)),
+    );
+    expect(closed.map(({ settled }) => settled.samples)).toEqual([2, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
+  });
+
   it('leaves no sample unsettled and no journal batch needed once all fell silent', () => {
     const line = new Line(classOf({ allowedLatenessMs: 60_000 }, ONE));
     line.addAll([sample(0), sample(2_000), sample(500), sample(4_000)], 7);
