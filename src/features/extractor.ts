@@ -155,7 +155,7 @@ function planChannel(
   const sets = [...new Set(config.features)];
   for (const set of sets) requireKind(channel, config.kind, set);
   if (config.kind === 'scalar') {
-    const scalarSets = sets.flatMap((set) => scalarSet(set, config));
+    const scalarSets = sets.flatMap((set) => scalarSet(set, config, classConfig));
     return { specs: scalarSets.flatMap(({ specs }) => specs), scalarSets, waveformSets: [] };
   }
   const waveformSets = sets.flatMap((set) => waveformSet(set, channel, config, classConfig, plans));
@@ -165,12 +165,15 @@ function planChannel(
 type FeatureSetId = ChannelConfig['features'][number];
 
 /** `last` belongs to both process sets and is computed once. */
-function scalarSet(set: FeatureSetId, config: ChannelConfig): ScalarFeatureSet[] {
+function scalarSet(
+  set: FeatureSetId,
+  config: ChannelConfig,
+  { window }: MachineClassConfig,
+): ScalarFeatureSet[] {
   if (set === 'proc.basic') return [processBasic(config)];
   if (set !== 'proc.trend') return [];
-  return config.features.includes('proc.basic')
-    ? [processTrend(config)]
-    : [lastValue(config), processTrend(config)];
+  const trend = processTrend(config, window);
+  return config.features.includes('proc.basic') ? [trend] : [lastValue(config), trend];
 }
 
 function waveformSet(

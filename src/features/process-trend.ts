@@ -1,12 +1,12 @@
 /** Set `proc.trend`: a channel's window means so far -> level and drift over trailing windows. */
 
-import type { ChannelConfig } from '../config/schema.ts';
+import type { ChannelConfig, MachineClassConfig } from '../config/schema.ts';
 import { featureSpec, type ScalarFeatureSet } from './feature-set.ts';
 import { meanOf } from './moments.ts';
-import { EWMA_SPAN, INITIAL_WINDOWS, TrendMemory } from './trend-memory.ts';
+import { EWMA_SPAN, INITIAL_WINDOWS, LONGEST_TRAILING, TrendMemory, trendCapacity } from './trend-memory.ts';
 
 /** Trailing lengths in windows. */
-const TRAILING = [10, 30, 60] as const;
+const TRAILING = [10, 30, LONGEST_TRAILING] as const;
 
 /**
  * Made for machines that send one row a cycle, where a window is a cycle. Every trailing statistic is of the window
@@ -15,7 +15,11 @@ const TRAILING = [10, 30, 60] as const;
  * the machine's own first ten windows, of those seen so far. A revision of a window that is no longer remembered, or
  * whose trailing windows are not, leaves what needs them undefined. The set also has `last`, from `lastValue`.
  */
-export function processTrend({ unit }: ChannelConfig): ScalarFeatureSet {
+export function processTrend(
+  { unit }: ChannelConfig,
+  { sizeMs, hopMs = sizeMs, allowedLatenessMs }: MachineClassConfig['window'],
+): ScalarFeatureSet {
+  const capacity = trendCapacity(allowedLatenessMs, hopMs);
   return {
     specs: [
       featureSpec(`ewma.${EWMA_SPAN}`, unit, { spanWindows: EWMA_SPAN }),
@@ -32,7 +36,7 @@ export function processTrend({ unit }: ChannelConfig): ScalarFeatureSet {
         memory = new TrendMemory();
         state.trends.set(channel, memory);
       }
-      const index = memory.put(startMs, meanOf(value, n));
+      const index = memory.put(startMs, meanOf(value, n), capacity);
       if (index < 0) return;
       out[at] = memory.ewma(index);
       out[at + 1] = memory.mean[index]! - memory.initialLevel(startMs);

@@ -3,13 +3,22 @@
 import { ewmaStep } from './online.ts';
 import { insert, placeFor } from './ordered-list.ts';
 
-/** Windows remembered: the longest trailing length of `proc.trend`, and four that a late revision may go back. */
-export const TREND_CAPACITY = 64;
+/** The longest trailing length of `proc.trend`, in windows. */
+export const LONGEST_TRAILING = 60;
+/** Windows that a revision may go back and still have all its trailing windows. */
+const REVISABLE = { atLeast: 4, atMost: 64 } as const;
+const MOST_REMEMBERED = LONGEST_TRAILING + REVISABLE.atMost;
 /** Windows that make up a machine's own starting level. */
 export const INITIAL_WINDOWS = 10;
 /** Span of the exponential average; lambda = 2 / (span + 1). */
 export const EWMA_SPAN = 20;
 const EWMA_LAMBDA = 2 / (EWMA_SPAN + 1);
+
+/** Windows to remember where a window may come again for `latenessMs` after it closed, and one begins every `hopMs`. */
+export function trendCapacity(latenessMs: number, hopMs: number): number {
+  const revisable = Math.ceil(latenessMs / hopMs) + 1;
+  return LONGEST_TRAILING + Math.min(REVISABLE.atMost, Math.max(REVISABLE.atLeast, revisable));
+}
 
 /**
  * The newest windows with data of one channel, ordered by window start. Windows without data leave no entry.
@@ -18,12 +27,12 @@ const EWMA_LAMBDA = 2 / (EWMA_SPAN + 1);
  * in the sequence, so that a correction of the past neither counts twice nor sees the future.
  */
 export class TrendMemory {
-  /** Entries in use, oldest first, <= TREND_CAPACITY. */
+  /** Entries in use, oldest first. */
   count = 0;
-  /** Shape [TREND_CAPACITY], ms. */
-  readonly startMs = new Float64Array(TREND_CAPACITY);
-  /** Shape [TREND_CAPACITY], mean of the window in the channel's unit. */
-  readonly mean = new Float64Array(TREND_CAPACITY);
+  /** Shape [MOST_REMEMBERED], ms. */
+  readonly startMs = new Float64Array(MOST_REMEMBERED);
+  /** Shape [MOST_REMEMBERED], mean of the window in the channel's unit. */
+  readonly mean = new Float64Array(MOST_REMEMBERED);
   /** Exponential average up to the entry that left last; NaN while none has left. */
   ewmaBefore = Number.NaN;
   /** The first windows ever, ordered by start, <= INITIAL_WINDOWS. */
@@ -31,15 +40,20 @@ export class TrendMemory {
   readonly initialStartMs = new Float64Array(INITIAL_WINDOWS);
   readonly initialMean = new Float64Array(INITIAL_WINDOWS);
 
-  /** Index of the window in the memory, or -1 when it is older than everything remembered: then nothing changes. */
-  put(startMs: number, mean: number): number {
+  /**
+   * Index of the window in the memory, or -1 when it is older than everything remembered: then nothing changes.
+   *
+   * @param capacity windows to remember, as answered by `trendCapacity`
+   */
+  put(startMs: number, mean: number, capacity: number): number {
+    while (this.count > capacity) this.#forgetOldest();
     const at = placeFor(this.startMs, this.count, startMs);
     if (at < this.count && this.startMs[at] === startMs) {
       this.mean[at] = mean;
       this.#putInitial(startMs, mean);
       return at;
     }
-    if (this.count < TREND_CAPACITY) {
+    if (this.count < capacity) {
       insert(this.startMs, this.count, at, startMs);
       insert(this.mean, this.count, at, mean);
       this.count += 1;
@@ -48,7 +62,7 @@ export class TrendMemory {
     }
     if (at === 0) return -1;
     this.#forgetOldest();
-    return this.put(startMs, mean);
+    return this.put(startMs, mean, capacity);
   }
 
   /**

@@ -106,6 +106,16 @@ describe('proc.trend', () => {
     expect(revised.slice(at + 4)).toEqual(straight.slice(at + 3));
   });
 
+  it('remembers as many windows as may still be revised', () => {
+    const allowedLatenessMs = 20 * HOP_MS;
+    const patient = { ...CYCLIC, window: { ...CYCLIC.window, allowedLatenessMs } };
+    const values = [...lcgGaussian(200, 17)];
+    const windows = values.map((v, i) => cycle(i, v));
+    const revised = life([...windows, cycle(179, values[179]!, 10, 1)], patient);
+    expect(revised.at(-1)).toEqual(revised[179]);
+    expect(revised[179]!['mean.60']).not.toBeNaN();
+  });
+
   it('does not pass off a part of the trailing windows as all of them', () => {
     const windows = Array.from({ length: 75 }, (_, i) => cycle(i, i));
     const revised = life([...windows, cycle(65, 65, 10, 1)]).at(-1)!;
