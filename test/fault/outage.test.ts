@@ -125,7 +125,9 @@ async function victoriaMetricsDatabase(): Promise<Database> {
         );
       };
       const means = new Map(await read('mean'));
-      return collect((await read('count')).map(([key, count]) => [key, count, means.get(key) ?? Number.NaN]));
+      // Written together, a series each becomes readable for itself: a window is there when both are.
+      const rows = (await read('count')).map(([key, count]) => [key, count, means.get(key)] as const);
+      return collect(rows.flatMap(([key, count, mean]) => (mean === undefined ? [] : [[key, count, mean]])));
     },
   };
 }

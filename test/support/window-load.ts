@@ -20,6 +20,8 @@ export interface Sent {
 export interface Sensors {
   readonly sent: readonly Sent[];
   acknowledged(): number;
+  /** Smallest number of acknowledgements that any one sensor has. */
+  leastAcknowledged(): number;
   /** No new messages; resolves when all are acknowledged. */
   finish(withinMs?: number): Promise<void>;
   abandon(): void;
@@ -58,6 +60,7 @@ export function startSensors({ port, machine, count, inFlight, intervalMs }: Sen
   return {
     sent,
     acknowledged: () => publishers.reduce((sum, publisher) => sum + publisher.acknowledged, 0),
+    leastAcknowledged: () => Math.min(...publishers.map((publisher) => publisher.acknowledged)),
     async finish(withinMs) {
       await Promise.all(publishers.map((publisher) => publisher.finish(withinMs)));
     },
