@@ -14,6 +14,7 @@ import type { FanOut } from './fan-out.ts';
 import type { FrontDoorConnection } from './front-door-connection.ts';
 import type { IngestCounters } from './ingest-counters.ts';
 import { boundOfflineQueues, type OfflineStore } from './offline-queues.ts';
+import { forgoPacketNumberCache } from './packet-number-cache.ts';
 import { boundReceipts, type ReceiptStore } from './receipts.ts';
 
 /** A wrong password costs its sender this long, so that guessing is slow. */
@@ -70,6 +71,7 @@ export class Broker {
       authorizeSubscribe: (client, subscription, done) => done(null, this.#granted(client, subscription)),
       authorizeForward: (client, packet) => (this.#isTaking(client, packet.retain) ? packet : null),
     };
+    await forgoPacketNumberCache();
     const aedes = await Aedes.createBroker(options);
     const broken = (_client: Client, error: Error) =>
       logger.debug({ error: error.message }, 'MQTT client error');

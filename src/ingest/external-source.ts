@@ -10,6 +10,7 @@ import { describeError, GatewayError } from '../errors.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { ExternalStream } from './external-stream.ts';
 import { IngestCore } from './ingest-core.ts';
+import { forgoPacketNumberCache } from './packet-number-cache.ts';
 import { ReconnectPolicy } from './reconnect-policy.ts';
 import type { IngestContext, IngestSource, SessionGaps } from './source.ts';
 
@@ -66,6 +67,7 @@ export class ExternalSource implements IngestSource {
 
   /** Returns once connecting has begun: the broker may come up after the gateway. @throws GatewayError MW_INGEST_EXTERNAL */
   async start(): Promise<void> {
+    await forgoPacketNumberCache();
     const { default: mqtt } = await import('mqtt');
     const openSocket = this.#socketOpener();
     this.#makeClient = (options) => new mqtt.MqttClient(() => this.#openStream(openSocket()), options);

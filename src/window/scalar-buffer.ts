@@ -145,12 +145,12 @@ export class ScalarBuffer {
   }
 
   #makeRoom(): void {
-    const size = this.size;
+    const { size } = this;
     const capacity = this.#from >= this.#time.length / 2 ? this.#time.length : this.#time.length * 2;
-    this.#time = moved(this.#time, new Float64Array(capacity), this.#from, this.#to);
-    this.#value = moved(this.#value, new Float64Array(capacity), this.#from, this.#to);
-    this.#sequence = moved(this.#sequence, new Uint32Array(capacity), this.#from, this.#to);
-    this.#mark = moved(this.#mark, new Uint8Array(capacity), this.#from, this.#to);
+    this.#time = moved(this.#time, capacity, this.#from, this.#to);
+    this.#value = moved(this.#value, capacity, this.#from, this.#to);
+    this.#sequence = moved(this.#sequence, capacity, this.#from, this.#to);
+    this.#mark = moved(this.#mark, capacity, this.#from, this.#to);
     this.#from = 0;
     this.#to = size;
   }
@@ -162,12 +162,15 @@ const QUALITY_BITS = 3;
 // The mark stores the index into QUALITIES; two bits hold all of them.
 if (QUALITIES.length > QUALITY_BITS + 1) throw new RangeError('quality does not fit its bits');
 
+/** The samples [from, to) at the start of an array of `capacity`: the same one if it has that already. */
 function moved<T extends Float64Array | Uint32Array | Uint8Array>(
   source: T,
-  target: T,
+  capacity: number,
   from: number,
   to: number,
 ): T {
+  if (capacity === source.length) return source.copyWithin(0, from, to) as T;
+  const target = new (source.constructor as new (length: number) => T)(capacity);
   target.set(source.subarray(from, to));
   return target;
 }
