@@ -7,7 +7,7 @@
  * guessing would make damage look sound. Then the log stays as it is, and the commits behind are counted as lost.
  */
 
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { PAGE_BYTES } from './schema.ts';
 
 const HEADER_BYTES = 32;
@@ -98,17 +98,32 @@ function saltDistance(log: Buffer, at: number): number {
 function commitsFrom(log: Buffer, from: number): number {
   let commits = 0;
   for (let at = from; at + FRAME_BYTES <= log.length && saltDistance(log, at) <= 1; at += FRAME_BYTES)
-    if (log.readUInt32BE(at + 4) !== 0) commits += 1;
+    if (isCommit(log, at)) commits += 1;
   return commits;
 }
 
-/** Puts bits back in `log` itself. @returns bytes that changed, and commits that stay unreadable */
-function repairInMemory(log: Buffer): { changed: number[]; lostCommits: number } {
+/** The last frame of a commit tells the size of the database after it; the others say zero. */
+function isCommit(log: Buffer, at: number): boolean {
+  return log.readUInt32BE(at + 4) !== 0;
+}
+
+interface Repaired {
+  /** Offsets of the bytes that changed. */
+  readonly changed: readonly number[];
+  readonly lostCommits: number;
+  /** End of the last commit that can be read. */
+  readonly soundBytes: number;
+}
+
+/** Puts bits back in `log` itself. */
+function repairInMemory(log: Buffer): Repaired {
   const changed: number[] = [];
+  let soundBytes = HEADER_BYTES;
+  const unsound = (lostCommits: number): Repaired => ({ changed, lostCommits, soundBytes });
   if (!isHeaderSound(log)) {
     const byte = putBitBack(log, 0, HEADER_BYTES, () => isHeaderOurs(log));
-    if (byte === 'none') return { changed, lostCommits: 0 };
-    if (byte === 'ambiguous') return { changed, lostCommits: commitsFrom(log, HEADER_BYTES) };
+    if (byte === 'none') return { changed, lostCommits: 0, soundBytes: log.length };
+    if (byte === 'ambiguous') return unsound(commitsFrom(log, HEADER_BYTES));
     changed.push(byte);
   }
   let sum: Sum = [log.readInt32BE(24), log.readInt32BE(28)];
@@ -118,27 +133,42 @@ function repairInMemory(log: Buffer): { changed: number[]; lostCommits: number }
       const before = sum;
       const byte = putBitBack(log, at, at + FRAME_BYTES, () => soundFrame(log, at, before) !== null);
       // No torn write: every commit from here on is lost, the last one, too.
-      if (byte === 'ambiguous') return { changed, lostCommits: commitsFrom(log, at) };
+      if (byte === 'ambiguous') return unsound(commitsFrom(log, at));
       if (byte !== 'none') changed.push(byte);
       next = soundFrame(log, at, sum);
     }
     // A crash leaves at most the one commit unreadable that was being written.
-    if (next === null) return { changed, lostCommits: Math.max(0, commitsFrom(log, at) - 1) };
+    if (next === null) return unsound(Math.max(0, commitsFrom(log, at) - 1));
     sum = next;
+    if (isCommit(log, at)) soundBytes = at + FRAME_BYTES;
   }
-  return { changed, lostCommits: 0 };
+  return unsound(0);
 }
 
-/** Repairs the log at `path` in place. Call only while no connection of this process holds its database. */
+/** True where frames of this round stand at or behind `from`, whatever is between. */
+function hasFramesFrom(log: Buffer, from: number): boolean {
+  for (let at = from; at + FRAME_BYTES <= log.length; at += FRAME_BYTES)
+    if (saltDistance(log, at) <= 1) return true;
+  return false;
+}
+
+/**
+ * Repairs the log at `path` in place. Call only while no connection of this process holds its database.
+ *
+ * What a crash left of the commit that was being written is cut off: SQLite would write over it frame by frame, and what
+ * then still stood behind would look at the next crash like one more commit, a lost one.
+ */
 export function repairLog(path: string): LogRepair {
   if (!existsSync(path)) return { repairedBits: 0, lostCommits: 0 };
   const log = readFileSync(path);
   if (log.length < HEADER_BYTES + FRAME_BYTES) return { repairedBits: 0, lostCommits: 0 };
-  const { changed, lostCommits } = repairInMemory(log);
-  if (changed.length > 0) {
+  const { changed, lostCommits, soundBytes } = repairInMemory(log);
+  const isTorn = lostCommits === 0 && hasFramesFrom(log, soundBytes);
+  if (changed.length > 0 || isTorn) {
     const file = openSync(path, 'r+');
     try {
       for (const byte of changed) writeSync(file, log, byte, 1, byte);
+      if (isTorn) ftruncateSync(file, soundBytes);
       fsyncSync(file);
     } finally {
       closeSync(file);

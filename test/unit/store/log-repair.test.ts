@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { repairLog } from '../../../src/store/log-repair.ts';
@@ -65,6 +65,25 @@ describe('a write-ahead log', () => {
   it('with a torn tail loses nothing that was acknowledged', () => {
     const torn = repaired((log) => log.fill(0, lastFrame() + 300));
     expect(torn).toMatchObject({ repairedBits: 0, lostCommits: 0 });
+  });
+
+  it('that two crashes in a row tore counts nothing lost: the first tear is gone before the second', () => {
+    const frames = (lastFrame() - HEADER_BYTES) / FRAME_BYTES + 1;
+    const commits = Array.from({ length: frames }, (_, i) => HEADER_BYTES + i * FRAME_BYTES).filter(
+      (at) => sound.readUInt32BE(at + 4) !== 0,
+    );
+    const lastCommitFrom = commits.at(-2)! + FRAME_BYTES;
+    expect(lastFrame() - lastCommitFrom).toBeGreaterThanOrEqual(2 * FRAME_BYTES);
+    expect(repaired((log) => log.fill(0, lastCommitFrom, lastCommitFrom + 700))).toMatchObject({
+      lostCommits: 0,
+    });
+    expect(readFileSync(path).equals(sound.subarray(0, lastCommitFrom))).toBe(true);
+    // The next life's torn commit is shorter.
+    const tear = Buffer.from(sound.subarray(lastCommitFrom, lastCommitFrom + FRAME_BYTES)).fill(7, 500);
+    tear.writeUInt32BE(99, 4);
+    appendFileSync(path, tear);
+    expect(repairLog(path)).toEqual({ repairedBits: 0, lostCommits: 0 });
+    expect(readFileSync(path).equals(sound.subarray(0, lastCommitFrom))).toBe(true);
   });
 
   it('that is not there, or too short to hold a frame, is none', () => {
