@@ -130,6 +130,7 @@ class RunningGateway implements Gateway {
       router: new TopicRouter(machineClasses, channels, { maxChannels: ingest.limits.maxChannels }),
       now: this.#clock.now,
       clock: this.#clock.clock,
+      monotonicMs: () => performance.now(),
       hasRunBefore: channels.length > 0,
       logger: this.#logger,
       requestCommit: () => {

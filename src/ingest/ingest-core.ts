@@ -14,10 +14,10 @@ import type { IngestContext } from './source.ts';
 const POLL_MS = 10;
 
 /** Behind an external broker all senders share one connection: the good ones must not wait for the others. */
-function paced(perSecond: number): () => boolean {
-  const budget = new RateBudget(perSecond, performance.now());
+function paced(perSecond: number, monotonicMs: () => number): () => boolean {
+  const budget = new RateBudget(perSecond, monotonicMs());
   return () => {
-    budget.refill(performance.now());
+    budget.refill(monotonicMs());
     return budget.take();
   };
 }
@@ -34,8 +34,9 @@ export class IngestCore implements LaneContext {
   constructor(config: IngestConfig, context: IngestContext) {
     this.#context = context;
     this.complaints = new Complaints(context.logger);
-    const { router, sink, clock } = context;
-    const mayKeep = config.mode === 'embedded' ? paced(config.limits.maxDeadLettersPerSecond) : () => true;
+    const { router, sink, clock, monotonicMs } = context;
+    const mayKeep =
+      config.mode === 'embedded' ? paced(config.limits.maxDeadLettersPerSecond, monotonicMs) : () => true;
     this.acceptor = new Acceptor(router, sink, this.counters, this.complaints, config, clock, mayKeep);
     this.clocks = new DeviceClocks(router.registry, this.complaints, config.clockGuard.warnOffsetMs);
     this.acknowledger = new Acknowledger(this.counters, () => context.requestCommit());

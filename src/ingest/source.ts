@@ -16,6 +16,8 @@ export interface IngestContext {
   /** Time of day, ms since the epoch; does not step. */
   now(): number;
   readonly clock: StampClock;
+  /** Never steps, ms. */
+  monotonicMs(): number;
   readonly logger: Logger;
   /** Asks the pipeline to commit now: a sender waits with its in-flight allowance used up. */
   requestCommit(): void;

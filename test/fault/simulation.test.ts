@@ -68,7 +68,6 @@ describe('a simulated plant', () => {
     const totals = new Totals();
     const cpu = process.cpuUsage();
     const startedMs = performance.now();
-    const unrepeated: number[] = [];
     let run = 0;
     for (const seed of seeds) {
       if (run >= LEAST_SEEDS && performance.now() - startedMs > BUDGET_MS) break;
@@ -77,9 +76,7 @@ describe('a simulated plant', () => {
         totals.add(await runSeed(seed));
       } catch (error) {
         if (!(error instanceof Broken)) throw new Error(`seed ${seed}`, { cause: error });
-        if ((await broken(seed)) !== null) throw new Error(await explained(seed, error));
-        unrepeated.push(seed);
-        console.log(`simulation: seed ${seed} was broken once and not again: ${error.message.slice(0, 160)}`);
+        throw new Error(await explained(seed, error));
       }
     }
     const { user, system } = process.cpuUsage(cpu);
@@ -91,8 +88,6 @@ describe('a simulated plant', () => {
         `${totals.of('resends')} points sent again, ${totals.of('acknowledged')} messages acknowledged, ` +
         `${totals.of('windows')} windows, ${totals.of('late')} samples late; 0 lost, 0 wrong`,
     );
-    // A run that does not repeat is the simulation's own fault: real time got into it. More than one is too much.
-    expect(unrepeated.length).toBeLessThan(2);
     // A simulation in which nothing happens would keep every promise, too.
     if (run < LEAST_SEEDS) return;
     expect(totals.of('lives')).toBeGreaterThan(1.5 * run);
@@ -101,7 +96,7 @@ describe('a simulated plant', () => {
   });
 
   it('runs the same way again from the same seed', async () => {
-    for (const seed of [3, 4, 5]) expect(await runSeed(seed)).toEqual(await runSeed(seed));
+    for (let seed = 3; seed < 23; seed += 1) expect(await runSeed(seed)).toEqual(await runSeed(seed));
   });
 });
 

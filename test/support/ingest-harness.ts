@@ -148,6 +148,7 @@ export function harness(
       router,
       now: options.now ?? Date.now,
       clock: options.clock ?? CLOCK_SET,
+      monotonicMs: () => performance.now(),
       logger: options.logger ?? SILENT,
       requestCommit: () => {
         committer.requests += 1;

@@ -240,6 +240,7 @@ export class Gateway {
       router: this.#router,
       now: this.#keeper.now,
       clock: this.#keeper.clock,
+      monotonicMs: () => world.nowMs,
       logger: SILENT,
       requestCommit: () =>
         world.after(this.#site.random.int(0, MAX_POST_MS), () => this.#loop!.tick(), this.thread),
