@@ -10,7 +10,7 @@ export interface OutboxBatch {
 export interface OutboxBacklog {
   readonly points: number;
   readonly bytes: number;
-  /** Commit time of the oldest batch not yet taken, ms; null when empty. */
+  /** Commit time of the oldest batch not yet taken, ms; null when empty, or when the clock was not set then. */
   readonly oldestMs: number | null;
 }
 

@@ -80,7 +80,7 @@ export class FlowMeter {
    */
   etaS(nowMs: number): number | null {
     const { points, oldestMs } = this.#backlog;
-    if (points === 0 || oldestMs === null || nowMs - oldestMs < FRESH_MS) return 0;
+    if (points === 0 || (oldestMs !== null && nowMs - oldestMs < FRESH_MS)) return 0;
     const shrinkPerS = this.#settledRate.perSecond - this.#produced.perSecond;
     return shrinkPerS > 0 ? Math.round(points / shrinkPerS) : null;
   }

@@ -9,7 +9,7 @@ import type { StoreWriter, WriterOptions } from './store-writer.ts';
 
 const DAY_MS = 86_400_000;
 const CHECK_EVERY_MS = 60_000;
-/** No clock that was ever set is earlier (2025-01-01): rows stamped before have no known age. */
+/** No clock that was ever set is earlier (2025-01-01): rows stamped before, or with no time at all, have no known age. */
 const IMPLAUSIBLE_BEFORE_MS = 1_735_689_600_000;
 /** Beyond, the two oldest become one that credits both; a row may then stay longer, never shorter. */
 const MAX_CREDITS = 16;
@@ -18,26 +18,26 @@ const MAX_CREDITS = 16;
 export class Ageing {
   readonly #writer: StoreWriter;
   readonly #options: WriterOptions;
-  /** First row of this run: what stood there before was stamped by another one. */
-  readonly #firstId: number;
   #checkedAtMs = Number.NEGATIVE_INFINITY;
   #wasSet = true;
 
   constructor(writer: StoreWriter, options: WriterOptions) {
     this.#writer = writer;
     this.#options = options;
-    this.#firstId = writer.state.nextOutboxId;
     this.#wasSet = writer.isClockSet;
   }
 
-  /** See `Store.clockMoved`. A clock that is set for the first time says nothing about rows of earlier runs. */
+  /**
+   * See `Store.clockMoved`. A clock that is set for the first time makes no row older: those of this run have no age,
+   * those of earlier ones were stamped by a clock that was set.
+   */
   clockMoved(byMs: number): void {
     const { state } = this.#writer;
-    const fromId = this.#wasSet ? 0 : this.#firstId;
+    const wasSet = this.#wasSet;
     this.#wasSet = true;
     const toId = state.nextOutboxId - 1;
-    if (byMs <= 0 || toId < fromId) return;
-    state.ageCredits = bounded([...(state.ageCredits ?? []), { fromId, toId, byMs }]);
+    if (byMs <= 0 || !wasSet || toId < 0) return;
+    state.ageCredits = bounded([...(state.ageCredits ?? []), { fromId: 0, toId, byMs }]);
     this.#writer.noteUnsaved();
   }
 

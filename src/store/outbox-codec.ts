@@ -30,6 +30,9 @@ const FORMAT = 1;
 /** Bytes of a row beside the body. */
 export const OUTBOX_ROW_OVERHEAD = HEAD_BYTES + 16;
 
+/** Stands for a commit made while the clock was not set. */
+export const UNKNOWN_TIME_MS = 0;
+
 export interface OutboxHead {
   readonly pointClass: PointClass;
   readonly packing: Packing;
@@ -38,6 +41,7 @@ export interface OutboxHead {
   readonly points: number;
   readonly bodyBytes: number;
   readonly bodyCrc: number;
+  /** Time of day of the commit, ms; `UNKNOWN_TIME_MS` where it was not known. */
   readonly createdMs: number;
   readonly minTimeMs: number;
   readonly maxTimeMs: number;

@@ -4,7 +4,7 @@ import type { OutboxBatch } from '../domain/outbox.ts';
 import { type Connection, nextInOrder } from './database.ts';
 import { type Cursor, isTaken } from './id-ranges.ts';
 import type { SinkState } from './ledger-book.ts';
-import { decodeBody, decodeHead, type OutboxHead, rowBytes } from './outbox-codec.ts';
+import { decodeBody, decodeHead, type OutboxHead, rowBytes, UNKNOWN_TIME_MS } from './outbox-codec.ts';
 
 /** Beyond this many gaps in a cursor the live lane waits for the backlog lane, so that a cursor stays small. */
 const MAX_TAKEN_RANGES = 256;
@@ -136,11 +136,11 @@ export class OutboxView {
     return badHeads;
   }
 
-  /** Commit time of the oldest batch the reader has not taken, ms; null where there is none. */
+  /** Commit time of the oldest batch the reader has not taken, ms; null where there is none or it is not known. */
   oldestMs(reader: Reader): number | null {
     for (const row of this.#walk(reader, 'backlog', 0)) {
       const head = decodeHead(row.id, row.head);
-      if (head !== null) return head.createdMs;
+      if (head !== null) return head.createdMs === UNKNOWN_TIME_MS ? null : head.createdMs;
     }
     return null;
   }

@@ -20,7 +20,7 @@ import { countSamples, encodeBatch, Journal } from './journal.ts';
 import { draftOf, type LedgerState, writeLedger } from './ledger-book.ts';
 import { MachineTables } from './machine-tables.ts';
 import { Outbox } from './outbox.ts';
-import { type EncodedRow, encodeRow } from './outbox-codec.ts';
+import { type EncodedRow, encodeRow, UNKNOWN_TIME_MS } from './outbox-codec.ts';
 import { Overflow } from './overflow.ts';
 import { leaveSuspectNote, removeSuspectNote } from './quarantine.ts';
 import { type Demand, isReserved, SpaceBudget } from './space-budget.ts';
@@ -304,7 +304,8 @@ export class StoreWriter {
     }
     this.machines.writeChannels(unit.channels);
     for (const result of unit.results) this.machines.writeResult(result);
-    this.outbox.append(draft, points, this.#options.now());
+    // A guess would make the row look as old as the time the gateway lay in a drawer.
+    this.outbox.append(draft, points, this.isClockSet ? this.#options.now() : UNKNOWN_TIME_MS);
     if (history !== null) this.history!.write(history);
     const trimmed = this.#trim(unit, written);
     const caughtUp = this.#state.aheadSamples > 0;

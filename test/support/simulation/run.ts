@@ -214,6 +214,7 @@ class Run {
     medium.refusal = null;
     medium.slowMs = 0;
     medium.ending = null;
+    medium.killDuringStart = null;
     this.#killDuringStart = null;
     for (const sensor of this.#sensors) sensor.stop();
   }

@@ -291,22 +291,27 @@ describe('the outbox', () => {
     unknown.close();
   });
 
-  it('credits a clock that is set for the first time only to rows stamped while it was not', () => {
+  it('takes rows committed before the clock was set for ageless, also in later runs', () => {
     const DAY_MS = 86_400_000;
     let now = NOON_MS;
     let isSet = true;
     const options = { now: () => now, isClockSet: () => isSet };
-    const before = folder.open({ maxAgeDays: 1 }, options);
+    const run = () => folder.open({ maxAgeDays: 1 }, options);
+    const before = run();
     before.commit(unit({ results: [result([point(1)])] }));
     before.close();
     isSet = false;
-    const store = folder.open({ maxAgeDays: 1 }, options);
-    store.commit(unit({ results: [result([point(2)])] }));
+    const unset = run();
+    unset.commit(unit({ results: [result([point(2)])] }));
+    unset.close();
+    const store = run();
+    store.commit(unit({ results: [result([point(3)])] }));
     now += 40 * DAY_MS;
     isSet = true;
     store.clockMoved(40 * DAY_MS);
     while (store.idleStep());
-    expect(store.readOutbox('influx', 10, 'backlog').map(({ id }) => id)).toStrictEqual([2]);
+    expect(store.readOutbox('influx', 10, 'backlog').map(({ id }) => id)).toStrictEqual([2, 3]);
+    expect(store.backlog('influx').oldestMs).toBeNull();
     store.close();
   });
 });
