@@ -4,11 +4,11 @@
  */
 
 import type { Config } from './config/schema.ts';
+import type { GatewayHealth, GatewayStatus } from './domain/gateway-status.ts';
 import type { HistoryAnswer, HistoryQuery } from './domain/history.ts';
 import { CLOCK_BYTES } from './domain/record.ts';
 import { describeError, type GatewayError } from './errors.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
-import type { GatewayHealth, GatewayStatus } from './http/status.ts';
 import {
   createEmbeddedSource,
   createExternalSource,

@@ -1,9 +1,9 @@
 /** The routes for programs: health, metrics and the status API. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { GatewayHealth, GatewayStatus } from '../domain/gateway-status.ts';
 import { answerError, answerJson, answerTagged } from './replies.ts';
 import { SnapshotBodies, withFeatureLimit } from './snapshot.ts';
-import type { GatewayHealth, GatewayStatus } from './status.ts';
 
 /** Prometheus text exposition format. */
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

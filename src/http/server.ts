@@ -2,6 +2,7 @@
 
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { HttpConfig } from '../config/schema.ts';
+import type { GatewayHealth, GatewayStatus } from '../domain/gateway-status.ts';
 import { describeError, GatewayError } from '../errors.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
@@ -10,7 +11,6 @@ import { type HistorySource, historyRoute } from './history-route.ts';
 import { readPageFiles } from './page-files.ts';
 import { answerError, answerTagged } from './replies.ts';
 import { isHostAllowed, SECURITY_HEADERS } from './security.ts';
-import type { GatewayHealth, GatewayStatus } from './status.ts';
 
 /** A page, a Prometheus and a probe need three; more than this is no operator. */
 const MAX_CONNECTIONS = 64;

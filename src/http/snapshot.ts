@@ -1,7 +1,7 @@
 /** The gateway's status -> JSON bodies with an entity tag, rendered at most a few times a second for all readers. */
 
 import { createHash } from 'node:crypto';
-import type { FeatureRow, GatewayStatus, MachineStatus } from './status.ts';
+import type { FeatureRow, GatewayStatus, MachineStatus } from '../domain/gateway-status.ts';
 
 /** The pipeline posts a snapshot every second; rendering one more often than this tells nobody anything new. */
 const FRESH_MS = 250;

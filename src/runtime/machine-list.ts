@@ -1,6 +1,6 @@
 /** Changed machines enter once a second, all of them by name leave when somebody asks. */
 
-import type { MachineStatus } from '../http/status.ts';
+import type { MachineStatus } from '../domain/gateway-status.ts';
 
 /** As many entries as the pipeline's board has: bounded by `limits.maxChannels`. */
 export class MachineList {

@@ -1,9 +1,9 @@
 /** The MQTT thread's handle on the pipeline thread: start, commit positions, status, stop. */
 
 import { Worker } from 'node:worker_threads';
+import type { MachineStatus } from '../domain/gateway-status.ts';
 import type { ChannelRef } from '../domain/machine.ts';
 import { GatewayError } from '../errors.ts';
-import type { MachineStatus } from '../http/status.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
 import { MachineList } from './machine-list.ts';
 import type { FromPipeline, IngestSummary, PipelineInput, ToPipeline } from './pipeline-messages.ts';

@@ -1,10 +1,16 @@
 /** The pipeline's parts enter, its share of the API's snapshot and the gateway's own status point leave. */
 
 import type { Assessment } from '../domain/assessment.ts';
+import type {
+  AnomalyStatus,
+  MachineStatus,
+  ModelStatus,
+  SinkStatus,
+  StoreStatus,
+} from '../domain/gateway-status.ts';
 import type { AlarmEvent } from '../domain/health.ts';
 import type { Point } from '../domain/point.ts';
 import { gatewayStatusPoint } from '../domain/points-of.ts';
-import type { AnomalyStatus, MachineStatus, ModelStatus, SinkStatus, StoreStatus } from '../http/status.ts';
 import type { Store } from '../store/store.ts';
 import { damageText } from './damage-alarm.ts';
 import { type BoardEntry, featureRows } from './machine-board.ts';

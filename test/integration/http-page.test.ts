@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GatewayStatus } from '../../src/domain/gateway-status.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
-import type { GatewayStatus } from '../../src/http/status.ts';
 import { SILENT } from '../../src/telemetry/logger.ts';
 import {
   injectScript,

@@ -2,8 +2,8 @@
 
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { GatewayStatus } from '../../src/domain/gateway-status.ts';
 import { createHttpServer, type HttpServer, type HttpServerOptions } from '../../src/http/server.ts';
-import type { GatewayStatus } from '../../src/http/status.ts';
 import { SILENT } from '../../src/telemetry/logger.ts';
 import { type MetricSample, renderMetrics } from '../../src/telemetry/metrics.ts';
 import { machineStatus, plantStatus } from '../support/plant-status.ts';

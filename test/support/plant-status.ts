@@ -1,6 +1,11 @@
 /** A plant as the API would describe it: one machine in every state, for tests of what is served and shown. */
 
-import type { AnomalyStatus, GatewayStatus, MachineStatus, SinkStatus } from '../../src/http/status.ts';
+import type {
+  AnomalyStatus,
+  GatewayStatus,
+  MachineStatus,
+  SinkStatus,
+} from '../../src/domain/gateway-status.ts';
 
 const MODEL = { name: 'machine-baseline', version: '1.0.0', sha256: 'ab'.repeat(32) };
 

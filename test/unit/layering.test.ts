@@ -22,7 +22,7 @@ const ROOMS: Readonly<
   'pipeline.ts': { imports: ['domain', 'errors.ts', 'telemetry', 'runtime', ...STAGES], types: ['config'] },
   runtime: {
     imports: ['domain', 'errors.ts', 'telemetry', 'version.ts', 'pipeline.ts', ...STAGES],
-    types: ['config', 'http'],
+    types: ['config'],
   },
   'gateway.ts': {
     imports: [
@@ -56,6 +56,7 @@ const ROOMS: Readonly<
 const FENCES: Readonly<Record<string, RegExp>> = {
   aedes: /^src\/ingest\//,
   mqtt: /^src\/(ingest|cli\/publishing)\//,
+  'mqtt-packet': /^src\/ingest\/packet-number-cache\.ts$/,
   'onnxruntime-node': /^src\/inference\/inference-worker\.ts$/,
   'better-sqlite3': /^src\/store\//,
   '@influxdata/influxdb-client': /^src\/forward\//,

@@ -1,7 +1,7 @@
 /** A status snapshot enters, one line for a terminal leaves. */
 
+import type { GatewayStatus, MachineStatus } from '../../domain/gateway-status.ts';
 import type { MachineState } from '../../domain/health.ts';
-import type { GatewayStatus, MachineStatus } from '../../http/status.ts';
 
 const COLOURS: Record<MachineState, string> = {
   unknown: '\x1b[2m',

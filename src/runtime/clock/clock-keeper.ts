@@ -6,7 +6,7 @@
 import type { ClockConfig } from '../../config/schema.ts';
 import type { CancelTimer } from '../../domain/clock.ts';
 import type { ClockMark } from '../../domain/gateway-clock.ts';
-import type { ClockStatus } from '../../http/status.ts';
+import type { ClockStatus } from '../../domain/gateway-status.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { MetricSample } from '../../telemetry/metrics.ts';
 import type { SystemTime } from './clock-evidence.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { MachineStatus } from '../../../src/http/status.ts';
+import type { MachineStatus } from '../../../src/domain/gateway-status.ts';
 import { MachineList } from '../../../src/runtime/machine-list.ts';
 
 const status = (machine: string, healthIndex: number) => ({ machine, healthIndex }) as MachineStatus;

@@ -5,11 +5,11 @@
  * no NaN), times are ms since the epoch, names carry their units.
  */
 
-import type { Contribution, ModelIdentity, Prognosis, ScoreState } from '../domain/assessment.ts';
-import type { ClockState, DeviceClock } from '../domain/gateway-clock.ts';
-import type { AlarmEvent, MachineState } from '../domain/health.ts';
-import type { Ledger } from '../domain/ledger.ts';
-import type { Quality } from '../domain/record.ts';
+import type { Contribution, ModelIdentity, Prognosis, ScoreState } from './assessment.ts';
+import type { ClockState, DeviceClock } from './gateway-clock.ts';
+import type { AlarmEvent, MachineState } from './health.ts';
+import type { Ledger } from './ledger.ts';
+import type { Quality } from './record.ts';
 
 /** One feature of the last window. */
 export interface FeatureRow {
