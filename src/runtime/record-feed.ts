@@ -13,7 +13,7 @@ import {
   type RecordViews,
 } from '../domain/record-codec.ts';
 import type { RecordSpan } from '../domain/record-span.ts';
-import { Accepted, type AcceptedCode, type Windower } from '../window/windower.ts';
+import { Accepted, type AcceptedCode, type Arrival, type Windower } from '../window/windower.ts';
 import { HeldRecords, type Released, viewsOf } from './held-records.ts';
 import { RecordBuffer } from './record-buffer.ts';
 
@@ -27,9 +27,7 @@ export interface TakenRecords {
 }
 
 /** The circumstances of one walk. */
-interface Walk {
-  readonly batchId: number;
-  readonly nowMs: number;
+interface Walk extends Arrival {
   /** Not from the journal. */
   readonly fresh: boolean;
 }
@@ -157,11 +155,11 @@ export class RecordFeed {
   }
 
   #release({ views, bytes, batchId, ...correction }: Released, walk: Walk): void {
-    for (let at = 0; at < bytes; at += views.u32[at >> 2]!)
-      this.#add(views, at, { ...walk, batchId }, correction);
+    const arrival = { batchId, nowMs: walk.nowMs };
+    for (let at = 0; at < bytes; at += views.u32[at >> 2]!) this.#add(views, at, arrival, correction);
   }
 
-  #add(v: RecordViews, at: number, { batchId, nowMs }: Walk, correction: Correction): AcceptedCode {
+  #add(v: RecordViews, at: number, arrival: Arrival, correction: Correction): AcceptedCode {
     const counted = (v.u16[(at + 6) >> 1]! & RecordFlag.BOOT_TIME) !== 0;
     const timeMs = v.f64[(at + 16) >> 3]! + (counted ? correction.offsetMs : 0);
     const declared = v.u8[at + 5]!;
@@ -170,9 +168,9 @@ export class RecordFeed {
     const sequence = v.u32[(at + 12) >> 2]!;
     const second = v.f64[(at + 24) >> 3]!;
     if (v.u8[at + 4] === RecordKind.SCALAR)
-      return this.#windower.addScalar(index, timeMs, second, quality, sequence, batchId, nowMs);
+      return this.#windower.addScalar(index, timeMs, second, quality, sequence, arrival);
     const first = (at + WAVEFORM_HEADER_BYTES) >> 2;
     const values = v.f32.subarray(first, first + v.u32[(at + 32) >> 2]!);
-    return this.#windower.addWaveform(index, timeMs, second, values, quality, sequence, batchId, nowMs);
+    return this.#windower.addWaveform(index, timeMs, second, values, quality, sequence, arrival);
   }
 }

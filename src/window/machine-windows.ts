@@ -23,6 +23,14 @@ import { qualityOfWindow } from './quality.ts';
 export const Accepted = { YES: 0, LATE: 1, OVER_LIMIT: 2, UNKNOWN_CHANNEL: 3, SETTLED_BEFORE: 4 } as const;
 export type AcceptedCode = (typeof Accepted)[keyof typeof Accepted];
 
+/** What the samples of one walk through the records have in common. */
+export interface Arrival {
+  /** Journal batch they stand in. */
+  readonly batchId: number;
+  /** Monotonic, ms. */
+  readonly nowMs: number;
+}
+
 /** A window ready for its features, with what must be remembered once it is durable. */
 export interface ClosedWindow {
   readonly window: Window;
@@ -128,16 +136,15 @@ export class MachineWindows {
     value: number,
     quality: number,
     sequence: number,
-    batchId: number,
-    nowMs: number,
+    arrival: Arrival,
   ): AcceptedCode {
     const buffer = channel.scalar;
     if (buffer === null) return Accepted.UNKNOWN_CHANNEL;
     const code = this.#admit(timeMs, buffer.size + 1);
-    if (code !== Accepted.YES) return this.#refused(code, channel, timeMs, nowMs);
-    this.#need(timeMs, batchId);
+    if (code !== Accepted.YES) return this.#refused(code, channel, timeMs, arrival);
+    this.#need(timeMs, arrival.batchId);
     buffer.add(timeMs, value, quality, sequence);
-    this.#arrived(channel, timeMs, nowMs);
+    this.#arrived(channel, timeMs, arrival);
     return Accepted.YES;
   }
 
@@ -148,16 +155,15 @@ export class MachineWindows {
     values: Float32Array,
     quality: number,
     sequence: number,
-    batchId: number,
-    nowMs: number,
+    arrival: Arrival,
   ): AcceptedCode {
     const buffer = channel.waveform;
     if (buffer === null) return Accepted.UNKNOWN_CHANNEL;
     const code = this.#admit(t0Ms, buffer.size + values.length);
-    if (code !== Accepted.YES) return this.#refused(code, channel, t0Ms, nowMs);
-    this.#need(t0Ms, batchId);
+    if (code !== Accepted.YES) return this.#refused(code, channel, t0Ms, arrival);
+    this.#need(t0Ms, arrival.batchId);
     buffer.add(t0Ms, sampleRateHz, values, quality, sequence);
-    this.#arrived(channel, t0Ms, nowMs);
+    this.#arrived(channel, t0Ms, arrival);
     return Accepted.YES;
   }
 
@@ -225,8 +231,8 @@ export class MachineWindows {
   }
 
   /** A full buffer still tells the time: else a channel that sends too much would hold back its own windows for good. */
-  #refused(code: AcceptedCode, channel: MachineChannel, timeMs: number, nowMs: number): AcceptedCode {
-    if (code === Accepted.OVER_LIMIT) this.#arrived(channel, timeMs, nowMs);
+  #refused(code: AcceptedCode, channel: MachineChannel, timeMs: number, arrival: Arrival): AcceptedCode {
+    if (code === Accepted.OVER_LIMIT) this.#arrived(channel, timeMs, arrival);
     return code;
   }
 
@@ -250,7 +256,7 @@ export class MachineWindows {
     }
   }
 
-  #arrived(channel: MachineChannel, timeMs: number, nowMs: number): void {
+  #arrived(channel: MachineChannel, timeMs: number, { nowMs }: Arrival): void {
     channel.lastArrivalMs = nowMs;
     const joined = !channel.seen || channel.idle;
     channel.seen = true;

@@ -11,9 +11,15 @@ import type { ChannelSlice } from '../domain/window.ts';
 import { ClassSpec } from './class-spec.ts';
 import { decodeHeld } from './held-state.ts';
 import type { MachineChannel } from './machine-channel.ts';
-import { Accepted, type AcceptedCode, type ClosedWindow, MachineWindows } from './machine-windows.ts';
+import {
+  Accepted,
+  type AcceptedCode,
+  type Arrival,
+  type ClosedWindow,
+  MachineWindows,
+} from './machine-windows.ts';
 
-export { Accepted, type AcceptedCode, type ClosedWindow } from './machine-windows.ts';
+export { Accepted, type AcceptedCode, type Arrival, type ClosedWindow } from './machine-windows.ts';
 
 /** Idle channels are looked for at most this often; an idle close is late by at most this much. */
 const IDLE_CHECK_MS = 100;
@@ -86,32 +92,20 @@ export class Windower {
     for (const machine of this.#machines.values()) machine.endReplay(nowMs);
   }
 
-  /**
-   * @param batchId journal batch the sample stands in
-   * @param nowMs monotonic arrival time
-   * @returns what became of it; only `Accepted.YES` belongs into the journal
-   */
+  /** @returns what became of the sample; only `Accepted.YES` belongs into the journal */
   addScalar(
     channelIndex: number,
     eventTimeMs: number,
     value: number,
     quality: number,
     sequence: number,
-    batchId: number,
-    nowMs: number,
+    arrival: Arrival,
   ): AcceptedCode {
     const channel = this.#channels[channelIndex];
     if (channel === undefined || channel === null) return this.#refuse(Accepted.UNKNOWN_CHANNEL, 1);
     if (this.#full) return this.#refuse(Accepted.OVER_LIMIT, 1);
-    const code = this.#owners[channelIndex]!.addScalar(
-      channel,
-      eventTimeMs,
-      value,
-      quality,
-      sequence,
-      batchId,
-      nowMs,
-    );
+    const owner = this.#owners[channelIndex]!;
+    const code = owner.addScalar(channel, eventTimeMs, value, quality, sequence, arrival);
     return code === Accepted.YES ? code : this.#refuse(code, 1);
   }
 
@@ -123,15 +117,14 @@ export class Windower {
     values: Float32Array,
     quality: number,
     sequence: number,
-    batchId: number,
-    nowMs: number,
+    arrival: Arrival,
   ): AcceptedCode {
     const channel = this.#channels[channelIndex];
     if (channel === undefined || channel === null)
       return this.#refuse(Accepted.UNKNOWN_CHANNEL, values.length);
     if (this.#full) return this.#refuse(Accepted.OVER_LIMIT, values.length);
     const owner = this.#owners[channelIndex]!;
-    const code = owner.addWaveform(channel, t0Ms, sampleRateHz, values, quality, sequence, batchId, nowMs);
+    const code = owner.addWaveform(channel, t0Ms, sampleRateHz, values, quality, sequence, arrival);
     return code === Accepted.YES ? code : this.#refuse(code, values.length);
   }
 

@@ -15,13 +15,11 @@ import type { ChannelPlan, PlannedChannel } from './channel-plan.ts';
 const MESSAGES_PER_STEP = 256;
 const GOOD = 0;
 const NO_SEQUENCE = 0;
-/** Journal batch of every record: there is no journal here. */
-const BATCH = 0;
 /**
- * Arrival clock: it stands still, so no channel falls idle and windows close by event time alone, as when a
- * recording is replayed faster than `idleTimeoutMs`.
+ * There is no journal, and the clock stands still, so no channel falls idle and windows close by event time alone, as
+ * when a recording is replayed faster than `idleTimeoutMs`.
  */
-const ARRIVAL_MS = 0;
+const ARRIVAL = { batchId: 0, nowMs: 0 };
 
 export interface MachineSource {
   readonly machine: string;
@@ -98,7 +96,7 @@ class MachineFeed {
         throw contradiction(this.#source.machine, planned, 'is declared as waveform but recorded as scalar');
       }
       const index = this.#indices.get(planned.channel)!;
-      this.#windower.addScalar(index, timeMs, value, GOOD, NO_SEQUENCE, BATCH, ARRIVAL_MS);
+      this.#windower.addScalar(index, timeMs, value, GOOD, NO_SEQUENCE, ARRIVAL);
     }
   }
 
@@ -109,7 +107,7 @@ class MachineFeed {
     for (const planned of this.#source.plan.get(message.channel) ?? []) {
       checkWaveform(this.#source.machine, planned, message);
       const index = this.#indices.get(planned.channel)!;
-      this.#windower.addWaveform(index, timeMs, sampleRateHz, values, GOOD, sequence, BATCH, ARRIVAL_MS);
+      this.#windower.addWaveform(index, timeMs, sampleRateHz, values, GOOD, sequence, ARRIVAL);
     }
   }
 }

@@ -143,9 +143,12 @@ export class GatewayModel {
       this.#windower.register(ref);
     }
     if (typeof s.value === 'number') {
-      return this.#windower.addScalar(index, s.timeMs, s.value, s.quality, s.sequence, batchId, 0);
+      return this.#windower.addScalar(index, s.timeMs, s.value, s.quality, s.sequence, { batchId, nowMs: 0 });
     }
     const values = Float32Array.from(s.value);
-    return this.#windower.addWaveform(index, s.timeMs, FS, values, s.quality, s.sequence, batchId, 0);
+    return this.#windower.addWaveform(index, s.timeMs, FS, values, s.quality, s.sequence, {
+      batchId,
+      nowMs: 0,
+    });
   }
 }

@@ -74,10 +74,10 @@ export class Line {
   add(s: Sample, batchId = 1, nowMs = 0): AcceptedCode {
     const index = this.register(s.machine, s.channel);
     if (typeof s.value === 'number') {
-      return this.windower.addScalar(index, s.timeMs, s.value, s.quality, s.sequence, batchId, nowMs);
+      return this.windower.addScalar(index, s.timeMs, s.value, s.quality, s.sequence, { batchId, nowMs });
     }
     const values = Float32Array.from(s.value);
-    return this.windower.addWaveform(index, s.timeMs, FS, values, s.quality, s.sequence, batchId, nowMs);
+    return this.windower.addWaveform(index, s.timeMs, FS, values, s.quality, s.sequence, { batchId, nowMs });
   }
 
   addAll(samples: readonly Sample[], batchId = 1, nowMs = 0): AcceptedCode[] {

@@ -398,7 +398,7 @@ describe('the channels of a window', () => {
   it('are ignored in a class that is not configured', () => {
     const windower = new Windower({ pump: classOf() });
     windower.register({ index: 0, machineClass: 'fan', machine: 'm', channel: 'a' });
-    expect(windower.addScalar(0, T0, 1, 0, 0, 1, 0)).toBe(Accepted.UNKNOWN_CHANNEL);
+    expect(windower.addScalar(0, T0, 1, 0, 0, { batchId: 1, nowMs: 0 })).toBe(Accepted.UNKNOWN_CHANNEL);
   });
 });
 
@@ -454,7 +454,7 @@ describe('waveform blocks', () => {
   it('do not depend on the memory they came from', () => {
     const line = new Line(classOf({}, WAVE));
     const values = Float32Array.of(1, 2);
-    line.windower.addWaveform(line.register('m', 'w'), T0, 100, values, 0, 0, 1, 0);
+    line.windower.addWaveform(line.register('m', 'w'), T0, 100, values, 0, 0, { batchId: 1, nowMs: 0 });
     values.fill(9);
     expect(brief(line.flushed()[0]!)[2]).toEqual({ w: [[1, 2]] });
   });
