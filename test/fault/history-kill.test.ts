@@ -7,15 +7,10 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openStoreReadOnly } from '../../src/store/store.ts';
-import {
-  freePort,
-  type GatewayProcess,
-  startGatewayProcess,
-  temporaryDirectory,
-  waitUntil,
-} from '../support/gateway-process.ts';
+import { freePort, temporaryDirectory, waitUntil } from '../support/gateway-process.ts';
 import { everything, reading, rowsIn } from '../support/history.ts';
-import { SequencePublisher } from '../support/sequence-publisher.ts';
+import { playKilled } from '../support/killed-recording.ts';
+import type { SequenceMessage } from '../support/sequence-publisher.ts';
 
 const KILLS = Number(process.env['MILLWRIGHT_HISTORY_KILLS'] ?? 6);
 const MACHINES = 3;
@@ -56,6 +51,12 @@ function sampleOf(machine: number, n: number): { timeMs: number; value: number }
   return { timeMs, value: Math.fround(10 * machine + Math.sin(n * 0.7) + (n % 97) / 10) };
 }
 
+function messageOf(machine: number, n: number): SequenceMessage | null {
+  const sample = sampleOf(machine, n);
+  if (sample === null) return null;
+  return { topic: `plant/m${machine}/load`, payload: JSON.stringify({ t: sample.timeMs, v: sample.value }) };
+}
+
 const cleanups: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -71,44 +72,9 @@ async function play(
   cleanups.push(() => directory.remove());
   const dataDir = join(directory.path, 'data');
   const options = { config: config(window), dataDir, mqttPort: await freePort() };
-  let gateway: GatewayProcess = await startGatewayProcess(options);
-  cleanups.push(() => gateway.kill());
-  const publishers = Array.from({ length: MACHINES }, (_, machine) => {
-    const publisher = new SequencePublisher({
-      port: gateway.mqttPort,
-      clientId: `m${machine}`,
-      inFlight: 40,
-      intervalMs: 1,
-      next: (n) => {
-        const sample = sampleOf(machine, n);
-        const payload = JSON.stringify({ t: sample?.timeMs, v: sample?.value });
-        return sample === null ? null : { topic: `plant/m${machine}/load`, payload };
-      },
-    });
-    publisher.start();
-    return publisher;
-  });
-  cleanups.push(() => {
-    for (const publisher of publishers) publisher.abandon();
-  });
-  const messages = messageCount();
-  for (let killed = 0; killed < kills; killed += 1) {
-    const share = ((killed + Math.random()) * messages) / kills;
-    await waitUntil(
-      () => publishers[0]!.acknowledged >= share,
-      30_000,
-      () => `stuck at ${publishers[0]!.acknowledged} of ${share}\n${gateway.log()}`,
-      1,
-    );
-    await gateway.kill();
-    afterKill(dataDir);
-    gateway = await startGatewayProcess(options);
-  }
-  await waitUntil(
-    () => publishers.every(({ acknowledged }) => acknowledged === messages),
-    60_000,
-    () => `messages never acknowledged\n${gateway.log()}`,
-  );
+  const recording = { machines: MACHINES, messages: messageCount(), messageOf };
+  const after = { kills, afterKill: () => afterKill(dataDir) };
+  const gateway = await playKilled(options, recording, after, (cleanup) => cleanups.push(cleanup));
   await waitUntil(
     () => newestRows(dataDir).every((untilMs) => untilMs >= START_MS + (WINDOWS - 4) * WINDOW_MS),
     30_000,

@@ -12,14 +12,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  freePort,
-  type GatewayProcess,
-  startGatewayProcess,
-  temporaryDirectory,
-  waitUntil,
-} from '../support/gateway-process.ts';
-import { SequencePublisher } from '../support/sequence-publisher.ts';
+import { freePort, temporaryDirectory, waitUntil } from '../support/gateway-process.ts';
+import { playKilled } from '../support/killed-recording.ts';
 
 const KILLS = Number(process.env['MILLWRIGHT_MODEL_KILLS'] ?? 8);
 const MACHINES = 3;
@@ -121,7 +115,7 @@ function messageOf(machine: number, n: number): { topic: string; payload: string
   return { topic, payload: JSON.stringify({ t: timeMs, v: value }) };
 }
 
-const cleanups: (() => Promise<void> | void)[] = [];
+const cleanups: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
@@ -129,7 +123,6 @@ afterEach(async () => {
 interface Run {
   readonly rows: Rows;
   readonly samples: Readonly<Record<string, number>>;
-  readonly kills: number;
 }
 
 /** Plays the recording; `complete` says when everything has arrived at the sink. */
@@ -147,48 +140,15 @@ async function run(
     dataDir: join(directory.path, 'data'),
     mqttPort: await freePort(),
   };
-  let gateway: GatewayProcess = await startGatewayProcess(options);
-  cleanups.push(() => gateway.kill());
-  const publishers = Array.from({ length: MACHINES }, (_, machine) => {
-    const publisher = new SequencePublisher({
-      port: gateway.mqttPort,
-      clientId: `m${machine}`,
-      inFlight: 40,
-      intervalMs: 1,
-      next: (n) => messageOf(machine, n),
-    });
-    publisher.start();
-    return publisher;
-  });
-  cleanups.push(() => {
-    for (const publisher of publishers) publisher.abandon();
-  });
-  const messages = (2 * WINDOWS * WINDOW_MS) / SAMPLE_MS;
-  let killed = 0;
-  while (killed < kills) {
-    const share = ((killed + Math.random()) * messages) / kills;
-    await waitUntil(
-      () => publishers[0]!.acknowledged >= share,
-      30_000,
-      () => `stuck at ${publishers[0]!.acknowledged} of ${share}\n${gateway.log()}`,
-      1,
-    );
-    await gateway.kill();
-    killed += 1;
-    gateway = await startGatewayProcess(options);
-  }
-  await waitUntil(
-    () => publishers.every((publisher) => publisher.acknowledged === messages),
-    60_000,
-    () => `messages never acknowledged\n${gateway.log()}`,
-  );
+  const recording = { machines: MACHINES, messages: (2 * WINDOWS * WINDOW_MS) / SAMPLE_MS, messageOf };
+  const gateway = await playKilled(options, recording, { kills }, (cleanup) => cleanups.push(cleanup));
   await waitUntil(
     () => complete(sink.rows),
     30_000,
     () => `rows never arrived: ${sink.rows.size}\n${gateway.log()}`,
   );
   const status = (await gateway.status()) as { store: { ledger: { samples: Record<string, number> } } };
-  return { rows: sink.rows, samples: status.store.ledger.samples, kills: killed };
+  return { rows: sink.rows, samples: status.store.ledger.samples };
 }
 
 /** Rows of windows that went on without their scores: health and alarms of later windows may follow from them. */
@@ -236,7 +196,7 @@ describe('SIGKILL while machines are learned and watched', () => {
     // A window without a score casts no vote: from there on the machine's health may differ.
     if (missed.length === 0) expect(differences(reference.rows, killed.rows)).toEqual([]);
     console.log(
-      `model state: ${killed.kills} kills, ${killed.rows.size} rows identical, ${missed.length} unscored, ${killed.samples['duplicate']} + ${killed.samples['late']} redelivered`,
+      `model state: ${KILLS} kills, ${killed.rows.size} rows identical, ${missed.length} unscored, ${killed.samples['duplicate']} + ${killed.samples['late']} redelivered`,
     );
   });
 
