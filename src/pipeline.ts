@@ -34,10 +34,11 @@ import type { HealthMonitor } from './health/health-monitor.ts';
 import type { Assessor } from './inference/assessor.ts';
 import { MachineBoard } from './runtime/machine-board.ts';
 import { RecordFeed } from './runtime/record-feed.ts';
+import { NOTHING_SETTLED, WindowAccount } from './runtime/window-account.ts';
 import type { CommitUnit, Store } from './store/store.ts';
 import type { Logger } from './telemetry/logger.ts';
 import type { MetricSample, MetricSource } from './telemetry/metrics.ts';
-import { type ClosedWindow, settledBy, type Windower } from './window/windower.ts';
+import type { ClosedWindow, Windower } from './window/windower.ts';
 
 export interface PipelineParts {
   readonly classes: Readonly<Record<string, MachineClassConfig>>;
@@ -64,7 +65,6 @@ const MAX_WAITING_WINDOW_BYTES = 67_108_864;
 /** Letters about windows that could not be computed, which wait for a commit; beyond, such windows are only counted. */
 const MAX_WAITING_LETTERS = 100;
 
-const NOTHING_SETTLED = { windowed: 0, duplicate: 0, volatile: 0, quarantined: 0 } as const;
 const NO_RECORDS = { journal: null, acceptedSamples: 0, channels: [], deadLetters: [] } as const;
 
 /** The path of a record, run by the pipeline thread. */
@@ -74,14 +74,10 @@ export class Pipeline implements MetricSource {
   readonly #parts: PipelineParts;
   readonly #feed: RecordFeed;
   readonly #featureStates = new Map<string, FeatureState>();
+  readonly #account = new WindowAccount();
   #results: WindowResult[] = [];
-  #settled: Record<keyof typeof NOTHING_SETTLED, number> = { ...NOTHING_SETTLED };
-  /** Windows between being taken and having a result. */
-  readonly #computing = new Set<ClosedWindow>();
   #letters: DeadLetter[] = [];
   #windowsFailed = 0;
-  /** Samples settled by windows that are being computed. */
-  #computingSamples = 0;
   #unit: CommitUnit | null = null;
 
   constructor(parts: PipelineParts) {
@@ -159,7 +155,11 @@ export class Pipeline implements MetricSource {
 
   /** Results make room, records take it: a refused unit must not keep back the results that came since. */
   #commitResultsFirst(refused: CommitUnit): void {
-    const { windowed, duplicate, volatile, quarantined } = this.#settled;
+    const results = [...refused.results, ...this.#results];
+    this.#unit = refused;
+    if (results.length === 0) return;
+    this.#results = [];
+    const { windowed, duplicate, volatile, quarantined } = this.#account.take();
     const settled = {
       windowed: refused.settled.windowed + windowed,
       duplicate: refused.settled.duplicate + duplicate,
@@ -167,11 +167,6 @@ export class Pipeline implements MetricSource {
       quarantined: (refused.settled.quarantined ?? 0) + quarantined,
       late: 0,
     };
-    const results = [...refused.results, ...this.#results];
-    this.#unit = refused;
-    if (results.length === 0) return;
-    this.#results = [];
-    this.#settled = { ...NOTHING_SETTLED };
     const records = {
       ...refused,
       channels: [],
@@ -224,9 +219,7 @@ export class Pipeline implements MetricSource {
    */
   get unsettledSamples(): number | null {
     if (this.#unit !== null || this.#feed.isPending) return null;
-    const { windowed, duplicate, quarantined } = this.#settled;
-    const waiting = this.#parts.windower.unsettledSamples() + this.#feed.held.samples;
-    return waiting + this.#computingSamples + windowed + duplicate + quarantined;
+    return this.#parts.windower.unsettledSamples() + this.#feed.held.samples + this.#account.samples;
   }
 
   /** Results not yet in the store. */
@@ -246,24 +239,19 @@ export class Pipeline implements MetricSource {
 
   /** A window that can't be computed is given up with its evidence: else every restart would meet it again. */
   #computeOne(closed: ClosedWindow): void {
-    this.#computingSamples += settledBy(closed);
-    this.#computing.add(closed);
+    this.#account.begin(closed);
     try {
       this.#assess(closed, this.#extract(closed));
     } catch (error) {
       this.#failed(closed, error);
-      if (this.#computing.has(closed)) this.#giveUp(closed);
+      if (this.#account.isComputing(closed)) this.#giveUp(closed);
     }
   }
 
   #giveUp(closed: ClosedWindow): void {
-    const { window, closedUntilMs, settled, state } = closed;
+    const { window, closedUntilMs, state } = closed;
     const { machine } = window;
-    this.#computing.delete(closed);
-    this.#computingSamples -= settledBy(closed);
-    this.#settled.quarantined += settled.samples;
-    this.#settled.duplicate += settled.duplicates;
-    this.#settled.volatile += settled.volatile;
+    this.#account.end(closed, 'quarantined');
     // Half a step further than the last window: what the features remember can't be trusted.
     this.#featureStates.set(machine, emptyFeatureState());
     const stateWrites = [{ machine, key: 'window', value: state }];
@@ -330,12 +318,8 @@ export class Pipeline implements MetricSource {
   }
 
   #finish(closed: ClosedWindow, vector: FeatureVector, points: Point[], stateWrites: StateWrite[]): void {
-    const { window, closedUntilMs, settled } = closed;
-    this.#computing.delete(closed);
-    this.#computingSamples -= settledBy(closed);
-    this.#settled.windowed += settled.samples;
-    this.#settled.duplicate += settled.duplicates;
-    this.#settled.volatile += settled.volatile;
+    const { window, closedUntilMs } = closed;
+    this.#account.end(closed, 'windowed');
     const result = { machine: window.machine, closedUntilMs, points, stateWrites };
     const history = this.#parts.history?.sample(window, vector);
     this.#results.push(history === undefined ? result : { ...result, history });
@@ -345,12 +329,11 @@ export class Pipeline implements MetricSource {
     const taken = this.#feed.drain();
     const results = this.#results;
     if (taken === null && results.length === 0) return null;
-    const settled = this.#settled;
+    const settled = this.#account.take();
     const refused = this.#parts.windower.takeRefused();
     const letters = this.#letters;
     this.#letters = [];
     this.#results = [];
-    this.#settled = { ...NOTHING_SETTLED };
     return {
       journal: taken?.journal ?? null,
       acceptedSamples: taken?.acceptedSamples ?? 0,
