@@ -7,10 +7,7 @@
  * on('publish') and must lose.
  */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   freePort,
@@ -20,6 +17,7 @@ import {
   waitUntil,
 } from '../support/gateway-process.ts';
 import { findInfluxd, startInflux } from '../support/influx.ts';
+import { NaiveGateway } from '../support/naive-gateway.ts';
 import { scaledCount, scaledTimeoutMs } from '../support/scale.ts';
 import { seededRandom, testSeed } from '../support/seeded-random.ts';
 import {
@@ -93,16 +91,9 @@ describe('SIGKILL under QoS 1 load', () => {
   it('control: a store behind on("publish") loses acknowledged messages under the same load', async () => {
     const directory = temporaryDirectory('naive');
     cleanups.push(() => directory.remove());
-    const file = join(directory.path, 'naive.db');
     const port = await freePort();
-    const start = () =>
-      spawn(
-        process.execPath,
-        [join(import.meta.dirname, '../support/naive-gateway.mjs'), String(port), file],
-        { stdio: 'ignore' },
-      );
-    let child = start();
-    cleanups.push(() => void child.kill('SIGKILL'));
+    const naive = new NaiveGateway(port, join(directory.path, 'naive.db'));
+    cleanups.push(() => naive.kill());
     const sensors = startUnder(port);
     cleanups.push(() => sensors.abandon());
     for (let kill = 0; kill < 8; kill += 1) {
@@ -113,25 +104,14 @@ describe('SIGKILL under QoS 1 load', () => {
         () => 'the naive gateway acknowledges nothing',
         5,
       );
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-      child = start();
+      await naive.kill();
+      naive.restart();
     }
     await new Promise((r) => setTimeout(r, 1000));
     await sensors.finish();
     const { sent } = sensors;
     await new Promise((r) => setTimeout(r, 300));
-    const database = new Database(file, { readonly: true });
-    const stored = new Set(
-      (
-        database.prepare('SELECT topic, payload FROM message').all() as { topic: string; payload: string }[]
-      ).map((row) => `${row.topic} ${row.payload}`),
-    );
-    database.close();
-    const lost = sent.filter(
-      (m) => !stored.has(`factory/m1/${m.channel} ${JSON.stringify({ t: m.timeMs, v: m.value })}`),
-    );
+    const lost = naive.missing(sent);
     console.log(`control: ${sent.length} acknowledged, ${lost.length} lost in 8 kills`);
     expect(lost.length).toBeGreaterThan(0);
   });
