@@ -71,6 +71,8 @@ export class MachineWindows {
   #restoredSamples = -1;
   /** None of those windows was emitted with a higher revision. */
   #restoredRevision = 0;
+  /** Their end: a window up to here that the journal does not know may be in the database all the same. */
+  #restoredClosedMs = BEFORE_ALL_MS;
   readonly #holders = new WatermarkHolder();
   #holder: MachineChannel | null = null;
   #lastBucket = Number.NaN;
@@ -107,6 +109,7 @@ export class MachineWindows {
       this.spec.allowedLatenessMs > 0 ? Math.max(closedUntilMs, emitted.untilMs) : closedUntilMs;
     this.#restoredSamples = emitted.samples;
     this.#restoredRevision = emitted.revision;
+    this.#restoredClosedMs = this.#closedUntilMs;
     this.#watermarkMs = this.#closedUntilMs;
     for (const channel of this.#channels) {
       if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
@@ -252,7 +255,11 @@ export class MachineWindows {
       if (endMs > this.#closedUntilMs || endMs <= this.#finalUntilMs) continue;
       const emitted = this.#emitted.get(index);
       if (emitted) emitted.dirty = true;
-      else this.#emitted.set(index, { revision: this.#replaying ? this.#restoredRevision : -1, dirty: true });
+      else
+        this.#emitted.set(index, {
+          revision: endMs <= this.#restoredClosedMs ? this.#restoredRevision : -1,
+          dirty: true,
+        });
     }
   }
 

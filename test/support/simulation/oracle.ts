@@ -5,7 +5,7 @@
 
 import type { Ledger } from '../../../src/domain/ledger.ts';
 import type { StoredPoint } from './database.ts';
-import type { Fault, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import type { Referee } from './referee.ts';
 import type { Sample, Sensor } from './sensor.ts';
 import { VALUES } from './sensor.ts';
@@ -85,20 +85,16 @@ export function judge(evidence: Evidence, referee: Referee): Verdict {
     distinct += numbers.size;
     for (const n of numbers) if (!acknowledgedSamples.has(`${topic} ${n}`)) unacknowledged += 1;
   }
-  // While a full disk refuses records, windows go ahead of them: after a crash the database may hold samples of QoS 0
-  // that no journal and so no account has.
+  // While a disk refuses records, windows go ahead of them: after a crash the database may hold samples of QoS 0 that
+  // no journal and so no account has.
   const ahead = distinct - samples.windowed;
-  const allowed = plan.faults.some(({ fault }) => isRecordsRefused(fault)) ? unacknowledged : 0;
+  const allowed = plan.faults.some(({ fault }) => fault.kind === 'refusal') ? unacknowledged : 0;
   if (evidence.refused.size === 0 && (ahead < 0 || ahead > allowed))
     referee.object(
       'I4',
       `${samples.windowed} samples were booked as windowed, the database holds ${distinct}, ${unacknowledged} of them unacknowledged`,
     );
   return { windows: windows.size, samples: distinct, acknowledged, late: samples.late };
-}
-
-function isRecordsRefused(fault: Fault): boolean {
-  return fault.kind === 'refusal' && fault.refusal === 'full-for-records';
 }
 
 /** Starts of the windows that hold the time of a sample. */
