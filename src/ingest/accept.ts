@@ -108,7 +108,10 @@ export class Acceptor {
     return outcome;
   }
 
-  /** Takes the payload [from, to) of a message that no decoder may see, as a dead letter. @param nowMs wall clock */
+  /**
+   * Takes the payload [from, to) of a message that no decoder may see, as a dead letter; `bytes` may hold no more than
+   * its beginning. @param nowMs wall clock
+   */
   keep(cause: Unusable, bytes: Buffer, from: number, to: number, qos: number, nowMs: number): AcceptOutcome {
     if (qos === 0 && this.#sink.fill > SHED_ABOVE_FILL) return this.#shed();
     const keptTo = Math.min(to, from + this.#options.deadLetterPayloadBytes);

@@ -155,15 +155,9 @@ export class ExternalSource implements IngestSource {
       resubscribe: false,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
+      // No maximumPacketSize: the broker would drop what is larger without a word to the sender or to us.
       ...(protocolVersion === 5
-        ? {
-            properties: {
-              sessionExpiryInterval: sessionExpiryS,
-              receiveMaximum,
-              // Tells the broker not to send what we would only keep as a dead letter.
-              maximumPacketSize: this.#config.limits.maxPacketBytes,
-            },
-          }
+        ? { properties: { sessionExpiryInterval: sessionExpiryS, receiveMaximum } }
         : {}),
     };
   }

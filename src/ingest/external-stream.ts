@@ -48,7 +48,7 @@ export class ExternalStream extends Duplex {
     this.#framer = new PacketFramer(context.limits.maxPacketBytes, (buffer, at, bodyAt, end) =>
       this.#packet(buffer, at, bodyAt, end),
     );
-    // A broker can't be told what MQTT 3.1.1 clients take, and sends a message again that ended the connection.
+    // A broker sends a message again that ended the connection.
     this.#framer.skimming = {
       headBytes: skimmedHeadBytes(context.deadLetterPayloadBytes),
       accepts: (typeByte) => typeByte >> 4 === PacketType.PUBLISH,
@@ -144,8 +144,9 @@ export class ExternalStream extends Duplex {
   #skimmed(head: Buffer, bodyAt: number, packetBytes: number): boolean {
     if (this.#hold !== 0 || this.destroyed) return false;
     const fields = this.#fields;
+    // Up to the packet's own end: MQTT 5 properties may be longer than the head.
     if (
-      !readPublish(head, 0, bodyAt, head.length, this.#context.protocolVersion, fields) ||
+      !readPublish(head, 0, bodyAt, packetBytes, this.#context.protocolVersion, fields) ||
       fields.qos === 2
     ) {
       this.destroy(new Error(`the broker sent a packet of ${packetBytes} bytes that is no message of ours`));

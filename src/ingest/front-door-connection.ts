@@ -303,7 +303,7 @@ export class FrontDoorConnection {
   #skimmed(head: Buffer, bodyAt: number, packetBytes: number): boolean {
     if (this.#hold !== 0 || this.#stage === 'closed') return false;
     const fields = this.#fields;
-    if (!readPublish(head, 0, bodyAt, head.length, 4, fields)) {
+    if (!readPublish(head, 0, bodyAt, packetBytes, 4, fields)) {
       this.refuse('protocol');
       return false;
     }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createExternalSource, type IngestSource } from '../../src/ingest/source.ts';
 import type { Logger } from '../../src/telemetry/logger.ts';
@@ -245,14 +246,37 @@ describe.skipIf(MOSQUITTO === null)('the external source at mosquitto', () => {
     await until(() => /[Nn]ot authorized/.test(source.health.reason));
   });
 
-  it('acknowledges a message too large for the gateway, as a dead letter (MQTT 3.1.1)', async () => {
+  it.each([4, 5] as const)(
+    'acknowledges a message too large for the gateway, as a dead letter (version %i)',
+    async (version) => {
+      const { port } = await startBroker('max_packet_size 4000000');
+      const { source, committer } = await start(port, { protocolVersion: version });
+      const raw = await RawClient.connected(port);
+      raw.send(publishPacket('plant/m1/temp', Buffer.alloc(2_000_000, 'x'), 1));
+      raw.send(publishPacket('plant/m1/temp', json(1), 2));
+      await until(() => source.acknowledgedMessages === 2);
+      expect(committer.seen.deadLetters).toMatchObject([
+        { reason: 'oversize', source: 'plant/m1/temp', payload: new Uint8Array(16_384).fill(120) },
+      ]);
+      expect(committer.seen.scalars).toHaveLength(1);
+      expect(metric(source.metrics(), 'millwright_ingest_dead_letters_total', 'oversize')).toBe(1);
+      raw.close();
+    },
+  );
+
+  it('acknowledges a message too large whose MQTT 5 properties alone are longer than what is kept', async () => {
     const { port } = await startBroker('max_packet_size 4000000');
-    const { source, committer } = await start(port, { protocolVersion: 4 });
-    const raw = await RawClient.connected(port);
-    raw.send(publishPacket('plant/m1/temp', Buffer.alloc(2_000_000, 'x'), 1));
-    await until(() => source.acknowledgedMessages === 1);
-    expect(committer.seen.deadLetters).toMatchObject([{ reason: 'oversize' }]);
-    raw.close();
+    const { source, committer } = await start(port);
+    const sender = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5 });
+    cleanups.push(() => sender.endAsync(true));
+    const note = Array.from({ length: 40 }, () => 'x'.repeat(60_000));
+    const properties = { userProperties: { note } };
+    await sender.publishAsync('plant/m1/temp', 'x'.repeat(100_000), { qos: 1, properties });
+    await sender.publishAsync('plant/m1/temp', json(1), { qos: 1 });
+    await until(() => source.acknowledgedMessages === 2);
+    expect(committer.seen.deadLetters).toMatchObject([{ reason: 'oversize', payload: new Uint8Array() }]);
+    expect(committer.seen.scalars).toHaveLength(1);
+    expect(metric(source.metrics(), 'millwright_ingest_reconnects_total')).toBe(0);
   });
 
   it('goes through TLS with the given certificate authority, and not without', async () => {
