@@ -62,6 +62,9 @@ const MAX_WAITING_RESULTS = 20_000;
 /** Closed windows that wait to be computed, beyond which nothing more is taken; 64 MiB. */
 const MAX_WAITING_WINDOW_BYTES = 67_108_864;
 
+/** Beyond, windows do not wait for models that are slower than the plant: those may cost scores, never samples. */
+const MAX_BYTES_WAITING_FOR_MODELS = MAX_WAITING_WINDOW_BYTES / 2;
+
 /** Letters about windows that could not be computed, which wait for a commit; beyond, such windows are only counted. */
 const MAX_WAITING_LETTERS = 100;
 
@@ -194,17 +197,25 @@ export class Pipeline implements MetricSource {
 
   /**
    * 3. window → features → inference → health → points, for windows that closed, until `deadlineMs` (monotonic).
-   * True if more are waiting and may be computed at once.
+   * @returns when more may be computed: at once, as soon as the models have answered, or not before the next tick
    */
-  compute(deadlineMs: number): boolean {
-    // With the models' queue full, windows wait here: they keep their scores, and in the end the senders wait.
-    while (this.#results.length < MAX_WAITING_RESULTS && this.#parts.assessor.hasRoom) {
+  compute(deadlineMs: number): 'now' | 'answered' | 'tick' {
+    while (this.#results.length < MAX_WAITING_RESULTS) {
+      if (!this.#mayAssess) return 'answered';
       const closed = this.#parts.windower.takeClosed();
-      if (closed === null) return false;
+      if (closed === null) return 'tick';
       this.#computeOne(closed);
-      if (this.#parts.monotonicMs() >= deadlineMs) return true;
+      if (this.#parts.monotonicMs() >= deadlineMs) return 'now';
     }
-    return false;
+    return 'tick';
+  }
+
+  /** In a backlog windows come faster than the models answer: they wait here, where they keep their scores. */
+  get #mayAssess(): boolean {
+    const { assessor, windower } = this.#parts;
+    if (assessor.hasRoom) return true;
+    if (windower.waitingBytes() <= MAX_BYTES_WAITING_FOR_MODELS) return false;
+    return assessor.vectorsPerSecond < windower.windowsPerSecond();
   }
 
   /** Points that belong to no window, such as the gateway's own status; left out while the store takes nothing. */

@@ -180,11 +180,14 @@ function printRul(report: RulReport, options: EvaluateOptions): void {
     shown(report.raw[key]),
   ]);
   printLine(formatTable(['score', `truth capped at ${RUL_CAP}`, 'raw truth'], rows));
-  if (report.missing.length > 0) {
+  const tell = (machines: readonly string[], what: string) => {
+    if (machines.length === 0) return;
     note(
-      `${report.missing.length} of ${report.truthMachines} machines have no answer: ${report.missing.slice(0, 5).join(', ')} ...`,
+      `${machines.length} of ${report.truthMachines} machines ${what}: ${machines.slice(0, 5).join(', ')} ...`,
     );
-  }
+  };
+  tell(report.missing, 'have no answer');
+  tell(report.unscored, 'have no score at their last window and are left out');
 }
 
 function printAnomalies(report: AnomalyReport, windowMs: number, options: EvaluateOptions): void {

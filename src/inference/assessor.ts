@@ -15,11 +15,13 @@ import { type HostState, InferenceHost, type RunReply } from './inference-host.t
 import { LatencyHistogram } from './latency-histogram.ts';
 import { MachineBaselines } from './machine-baselines.ts';
 import { MachineQueue } from './machine-queue.ts';
+import { MissedScores } from './missed-scores.ts';
 import { ModelLanes } from './model-lanes.ts';
 import type { ModelManifest, RulManifest } from './model-manifest.ts';
 import { ModelSlot } from './model-slot.ts';
 import { PendingAssessment } from './pending-assessment.ts';
 import { anomalyFrom, prognosisFrom } from './results.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 export interface AssessorOptions {
   readonly classes: Readonly<Record<string, MachineClassConfig>>;
@@ -60,6 +62,8 @@ export class Assessor implements MetricSource {
   readonly #lanes: ModelLanes;
   readonly #runSeconds = new LatencyHistogram('millwright_inference_run_seconds');
   readonly #outcomes = new Map<string, number>();
+  readonly #room: WaitingRoom;
+  readonly #missed: MissedScores;
   #deadlineTimer: NodeJS.Timeout | null = null;
   #modelsSettled: (() => void) | null = null;
   #rows = 0;
@@ -77,6 +81,8 @@ export class Assessor implements MetricSource {
       onCrash: (model) => this.#crashed(model),
       ...(workerUrl === undefined ? {} : { workerUrl }),
     });
+    this.#room = new WaitingRoom(config.maxQueue, config.deadlineMs);
+    this.#missed = new MissedScores(logger);
     this.#baselines = new MachineBaselines(logger);
     this.#lanes = new ModelLanes(this.#host, (rows, reply) => this.#ran(rows, reply));
     for (const [name, classConfig] of Object.entries(options.classes)) this.#plan(name, classConfig);
@@ -100,15 +106,23 @@ export class Assessor implements MetricSource {
     return this.#plans.has(machineClass);
   }
 
-  /** False while `maxQueue` vectors wait: a further one would cost the oldest its scores. */
+  /** False while as many vectors wait as are answered well within the deadline, or `maxQueue` of them. */
   get hasRoom(): boolean {
-    return this.#queue.size < this.#options.config.maxQueue;
+    return this.#queue.size < this.#room.size;
   }
 
-  /** Always calls back, at once or within `deadlineMs`; the vector must not change afterwards. */
+  /** Vectors that leave in a second while others wait; Infinity while none ever did. */
+  get vectorsPerSecond(): number {
+    return this.#room.perSecond;
+  }
+
+  /**
+   * Always calls back, at once or within `deadlineMs`; the vector must not change afterwards. Without room it may go on
+   * without scores, or cost the oldest one its own.
+   */
   submit(vector: FeatureVector, onDone: (outcome: AssessmentOutcome) => void): void {
-    const { config, monotonicMs } = this.#options;
-    const pending = new PendingAssessment(vector, monotonicMs() + config.deadlineMs, onDone);
+    const { config } = this.#options;
+    const pending = new PendingAssessment(vector, this.#nowMs() + config.deadlineMs, onDone);
     while (this.#queue.size >= config.maxQueue && this.#queue.oldest)
       this.#giveUp(this.#queue.oldest, 'queue_full');
     this.#queue.add(pending);
@@ -146,6 +160,7 @@ export class Assessor implements MetricSource {
       { name: 'millwright_inference_rows_total', value: this.#rows },
       { name: 'millwright_inference_runs_total', value: this.#runs },
       { name: 'millwright_inference_queue', value: this.#queue.size },
+      { name: 'millwright_inference_queue_limit', value: this.#room.size },
       { name: 'millwright_inference_restarts_total', value: this.#host.restarts },
       ...this.#runSeconds.metrics(),
     ];
@@ -281,14 +296,25 @@ export class Assessor implements MetricSource {
   #partDone(pending: PendingAssessment): void {
     pending.openParts -= 1;
     if (pending.openParts > 0 || pending.finished) return;
+    this.#leave(pending);
     this.#count(pending);
     this.#queue.finish(pending);
   }
 
   #giveUp(pending: PendingAssessment, reason: string): void {
     pending.fail(reason);
+    this.#leave(pending);
+    this.#missed.add(pending.machine, reason, this.#nowMs());
     this.#count(pending);
     this.#queue.finish(pending);
+  }
+
+  #leave({ deadlineMs }: PendingAssessment): void {
+    this.#room.left(deadlineMs - this.#options.config.deadlineMs, this.#nowMs(), this.#queue.size);
+  }
+
+  #nowMs(): number {
+    return this.#options.monotonicMs();
   }
 
   #count(pending: PendingAssessment): void {
@@ -301,14 +327,14 @@ export class Assessor implements MetricSource {
   #armDeadline(): void {
     const { oldest } = this.#queue;
     if (this.#deadlineTimer !== null || oldest === undefined) return;
-    const delayMs = Math.max(1, oldest.deadlineMs - this.#options.monotonicMs());
+    const delayMs = Math.max(1, oldest.deadlineMs - this.#nowMs());
     this.#deadlineTimer = setTimeout(() => this.#expire(), delayMs);
     this.#deadlineTimer.unref();
   }
 
   #expire(): void {
     this.#deadlineTimer = null;
-    const now = this.#options.monotonicMs();
+    const now = this.#nowMs();
     for (let { oldest } = this.#queue; oldest && oldest.deadlineMs <= now; { oldest } = this.#queue) {
       this.#giveUp(oldest, 'deadline');
     }

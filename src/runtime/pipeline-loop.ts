@@ -19,6 +19,8 @@ import { RingReader } from './record-ring.ts';
 const MAX_COMMIT_BYTES = 4_194_304;
 /** Longest stretch of computing between two looks at the ring. */
 const COMPUTE_SLICE_MS = 10;
+/** Until the next look whether the models have answered. */
+const ANSWER_PAUSE_MS = 2;
 const STATUS_INTERVAL_MS = 1_000;
 /** Retry pace while the store refuses to write (disk full, quota). */
 const WRITE_RETRY_MS = 250;
@@ -45,6 +47,7 @@ export class PipelineLoop {
   #position = 0;
   #acknowledged = 0;
   #computing = false;
+  #isAwaiting = false;
   #writeBlockedUntilMs = 0;
   #trimBelowBatch = 0;
   #ingest: IngestSummary = { connections: 0, ackLatencyP99Ms: 0 };
@@ -162,9 +165,19 @@ export class PipelineLoop {
   #continueComputing(): void {
     if (this.#computing || this.#failed) return;
     this.#computing = true;
-    const more = this.#assembly.pipeline.compute(this.#clock.monotonicMs() + COMPUTE_SLICE_MS);
+    const next = this.#assembly.pipeline.compute(this.#clock.monotonicMs() + COMPUTE_SLICE_MS);
     this.#computing = false;
-    if (more) this.#clock.nextTurn(() => this.#continueComputing());
+    if (next === 'now') this.#clock.nextTurn(() => this.#continueComputing());
+    else if (next === 'answered') this.#awaitAnswers();
+  }
+
+  #awaitAnswers(): void {
+    if (this.#isAwaiting) return;
+    this.#isAwaiting = true;
+    this.#clock.after(ANSWER_PAUSE_MS, () => {
+      this.#isAwaiting = false;
+      this.#continueComputing();
+    });
   }
 
   #wakeForwarders(): void {

@@ -226,6 +226,10 @@ export const METRICS = {
   millwright_inference_runs_total: { type: 'counter', help: 'Batches run' },
   millwright_inference_run_seconds: { type: 'histogram', help: 'Time inside the model per batch' },
   millwright_inference_queue: { type: 'gauge', help: 'Vectors waiting for their models' },
+  millwright_inference_queue_limit: {
+    type: 'gauge',
+    help: 'Vectors that may wait at present, so that all are answered well within the deadline',
+  },
   millwright_inference_restarts_total: {
     type: 'counter',
     help: 'Starts of the inference process after the first',

@@ -184,6 +184,13 @@ export class Windower {
     return oldest;
   }
 
+  /** Windows that all machines known make in a second of event time. */
+  windowsPerSecond(): number {
+    let windows = 0;
+    for (const { spec } of this.#machines.values()) windows += 1000 / spec.hopMs;
+    return windows;
+  }
+
   /** Samples buffered for windows that are not closed, exact repeats included. */
   openSamples(): number {
     let open = 0;

@@ -264,7 +264,8 @@ describe.skipIf(!ready)('recordings end to end', () => {
         '--json',
         join(DATA, 'cmapss/RUL_FD001.txt'),
       ),
-    ) as { capped: { rmse: number }; raw: { rmse: number } };
+    ) as { unscored: string[]; missing: string[]; capped: { rmse: number }; raw: { rmse: number } };
+    expect([scored.missing, scored.unscored]).toEqual([[], []]);
     const offline = report['shipped'] as { test: { capped: { rmse: number }; raw: { rmse: number } } };
     expect(scored.capped.rmse).toBeCloseTo(offline.test.capped.rmse, 3);
     expect(scored.raw.rmse).toBeCloseTo(offline.test.raw.rmse, 3);

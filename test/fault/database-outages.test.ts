@@ -139,7 +139,7 @@ describe.skipIf(!available)('a database that is', () => {
     load.start();
     await sleep(scaled(3_000, 30_000));
     await load.finish();
-    quiet.push(...load.latenciesMs.slice(100));
+    for (const ms of load.latenciesMs.slice(100)) quiet.push(ms);
   });
   afterAll(async () => {
     console.log(report.join('\n'));
@@ -159,7 +159,7 @@ describe.skipIf(!available)('a database that is', () => {
     const view = await plant.untilSink('far', ({ reason }) => outage.says.test(reason));
     if (outage.state) expect(view).toMatchObject({ state: outage.state });
     // A connection that broke with the gateway says nothing about the database.
-    if (!outage.kills) troubled.push(...load.latenciesMs.slice(100));
+    if (!outage.kills) for (const ms of load.latenciesMs.slice(100)) troubled.push(ms);
     const newestMs = Math.max(...load.windows().keys()) + 2 * WINDOW_MS;
     await (outage.end?.(plant) ?? plant.proxy.set({ kind: 'pass' }));
     const visibleMs = await plant.newestVisibleMs(load, newestMs, DRAINED_WITHIN_MS);

@@ -11,6 +11,8 @@ export interface RulReport {
   readonly truthMachines: number;
   /** Machines in the truth without any answer. */
   readonly missing: readonly string[];
+  /** Machines whose last window went without a score: an earlier answer is none for it. */
+  readonly unscored: readonly string[];
   /** Against truth capped at 125. */
   readonly capped: RulScores;
   /** Against the truth as it stands in the file. */
@@ -42,12 +44,13 @@ export function readRulTruth(path: string, prefix?: string): ReadonlyMap<string,
 export function evaluateRul(answers: readonly Answer[], truth: ReadonlyMap<string, number>): RulReport {
   const last = new Map<string, RulPrediction>();
   for (const { machine, rul, rulLow, rulHigh } of answers) {
-    if (Number.isFinite(rul) && truth.has(machine)) last.set(machine, { machine, rul, rulLow, rulHigh });
+    if (truth.has(machine)) last.set(machine, { machine, rul, rulLow, rulHigh });
   }
-  const predictions = [...last.values()];
+  const predictions = [...last.values()].filter(({ rul }) => Number.isFinite(rul));
   return {
     truthMachines: truth.size,
     missing: [...truth.keys()].filter((machine) => !last.has(machine)),
+    unscored: [...last.values()].filter(({ rul }) => !Number.isFinite(rul)).map(({ machine }) => machine),
     capped: scoreRul(predictions, truth, RUL_CAP),
     raw: scoreRul(predictions, truth, Number.POSITIVE_INFINITY),
   };

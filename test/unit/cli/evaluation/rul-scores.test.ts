@@ -90,4 +90,13 @@ describe('evaluateRul', () => {
       rmSync(dir, { recursive: true });
     }
   });
+
+  it('takes no earlier answer for a last window without one', () => {
+    const truth = new Map([
+      ['a', 10],
+      ['b', 20],
+    ]);
+    const report = evaluateRul([answer('a', 1, 12), answer('b', 1, 20), answer('a', 2, Number.NaN)], truth);
+    expect(report).toMatchObject({ missing: [], unscored: ['a'], raw: { machines: 1, rmse: 0 } });
+  });
 });
