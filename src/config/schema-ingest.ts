@@ -147,7 +147,12 @@ export const ingestSchema = z.strictObject({
   external: externalSchema.prefault({}),
   limits: limitsSchema.prefault({}),
   clockGuard: clockGuardSchema.prefault({}),
-  deadLetterPayloadBytes: count(64, 1048576, 16384, 'a bad payload is kept up to this many bytes'),
+  deadLetterPayloadBytes: count(
+    64,
+    1048576,
+    131072,
+    'a bad payload is kept up to this many bytes, and not sent again if it is cut; the default holds 1 s at 25.6 kHz in float32',
+  ),
   ringBytes: count(
     65536,
     268435456,

@@ -27,7 +27,27 @@ export interface DeadLetter {
   readonly detail: string;
   /** MQTT topic; `sink:<name>` for a point a sink refused, `window:<class>/<machine>` for a failed window. */
   readonly source: string;
-  /** Verbatim, cut to the configured bound. */
+  /** Verbatim; no more than its beginning where `originalBytes` is there. */
   readonly payload: Uint8Array;
+  /** Length of the whole payload, where only its beginning was kept. */
+  readonly originalBytes?: number;
   readonly receivedMs: number;
+}
+
+/** `first 16384 of 51236 bytes`; null where the payload is whole. */
+export function describeCut({
+  payload,
+  originalBytes,
+}: Pick<DeadLetter, 'payload' | 'originalBytes'>): string | null {
+  return originalBytes === undefined ? null : `first ${payload.length} of ${originalBytes} bytes`;
+}
+
+/** What a letter keeps of a payload. @param payload all of it, or what is there of `originalBytes` */
+export function keptOf(
+  payload: Uint8Array,
+  originalBytes: number,
+  maxBytes: number,
+): Pick<DeadLetter, 'payload' | 'originalBytes'> {
+  const kept = payload.subarray(0, maxBytes);
+  return kept.length < originalBytes ? { payload: kept, originalBytes } : { payload: kept };
 }

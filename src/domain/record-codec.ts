@@ -124,12 +124,22 @@ export function decodeChannel(u8: Uint8Array, at: number): ChannelRef {
   };
 }
 
+const NO_BYTES = new Uint8Array();
+
+function uint32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}
+
 /** A whole DEAD_LETTER record of its own. */
 export function encodeDeadLetter(letter: DeadLetter): Uint8Array {
   const reason = encoder.encode(letter.reason);
   const detail = encoder.encode(letter.detail).subarray(0, 1024);
   const source = encoder.encode(letter.source).subarray(0, 65535);
-  const bytes = alignRecord(28 + reason.length + detail.length + source.length + letter.payload.length);
+  const original = letter.originalBytes === undefined ? NO_BYTES : uint32(letter.originalBytes);
+  const parts = [reason, detail, source, letter.payload, original];
+  const bytes = alignRecord(parts.reduce((sum, { length }) => sum + length, 28));
   const out = new Uint8Array(bytes);
   const view = new DataView(out.buffer);
   view.setUint32(0, bytes, true);
@@ -137,10 +147,11 @@ export function encodeDeadLetter(letter: DeadLetter): Uint8Array {
   view.setUint16(8, reason.length, true);
   view.setUint16(10, detail.length, true);
   view.setUint16(12, source.length, true);
+  view.setUint16(14, letter.originalBytes === undefined ? 0 : 1, true);
   view.setFloat64(16, letter.receivedMs, true);
   view.setUint32(24, letter.payload.length, true);
   let at = 28;
-  for (const part of [reason, detail, source, letter.payload]) {
+  for (const part of parts) {
     out.set(part, at);
     at += part.length;
   }
@@ -159,6 +170,7 @@ export function decodeDeadLetter(u8: Uint8Array, at: number): DeadLetter {
     detail: text(u8, at + reasonEnd, at + detailEnd),
     source: text(u8, at + detailEnd, at + sourceEnd),
     payload: u8.slice(at + sourceEnd, at + payloadEnd),
+    ...(view.getUint16(14, true) === 1 ? { originalBytes: view.getUint32(payloadEnd, true) } : {}),
     receivedMs: view.getFloat64(16, true),
   };
 }

@@ -16,8 +16,9 @@
  *   24 f64 sampleRateHz, 32 u32 n, 36 u32 reserved, 40 f32[n].
  * CHANNEL: 8 u32 channelIndex, 12 u16 class length, 14 u16 machine length, 16 u16 channel length, 18 u16 reserved,
  *   20 the three strings in UTF-8, one after the other.
- * DEAD_LETTER: 8 u16 reason length, 10 u16 detail length, 12 u16 topic length, 14 u16 reserved, 16 f64 receivedMs,
- *   24 u32 payload length, 28 the three strings in UTF-8, then the payload.
+ * DEAD_LETTER: 8 u16 reason length, 10 u16 detail length, 12 u16 topic length, 14 u16 1 = payload is cut, 16 f64
+ *   receivedMs, 24 u32 payload length, 28 the three strings in UTF-8, then the payload, then of a cut one u32 its length
+ *   before the cut.
  * CLOCK (64 bytes): 8 u32 1 = holds, 12 u32 1 = is set, 16 f64 offsetMs, 24 boot id in ASCII, filled up with NUL.
  */
 

@@ -1,6 +1,6 @@
 /** A window that could not be computed, as a dead letter: enough of it to find out why. */
 
-import type { DeadLetter } from './dead-letter.ts';
+import { type DeadLetter, keptOf } from './dead-letter.ts';
 import type { ChannelSlice, Window } from './window.ts';
 
 /** Values of one channel that are kept; with 16 channels about 16 KiB. */
@@ -10,19 +10,21 @@ const MAX_PAYLOAD_BYTES = 16_384;
 /** @param detail what failed, one line @param nowMs wall clock */
 export function windowLetter(window: Window, detail: string, nowMs: number): DeadLetter {
   const { machineClass, machine, startMs, endMs, revision, slices } = window;
-  const text = JSON.stringify({
-    machineClass,
-    machine,
-    startMs,
-    endMs,
-    revision,
-    slices: slices.map(sliceSummary),
-  });
+  const text = Buffer.from(
+    JSON.stringify({
+      machineClass,
+      machine,
+      startMs,
+      endMs,
+      revision,
+      slices: slices.map(sliceSummary),
+    }),
+  );
   return {
     reason: 'window_failed',
     detail,
     source: `window:${machineClass}/${machine}`,
-    payload: Buffer.from(text).subarray(0, MAX_PAYLOAD_BYTES),
+    ...keptOf(text, text.length, MAX_PAYLOAD_BYTES),
     receivedMs: nowMs,
   };
 }

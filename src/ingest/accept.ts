@@ -7,7 +7,7 @@
  */
 
 import type { ChannelConfig, IngestConfig } from '../config/schema.ts';
-import type { DeadLetter, DeadLetterReason } from '../domain/dead-letter.ts';
+import { type DeadLetter, type DeadLetterReason, keptOf } from '../domain/dead-letter.ts';
 import type { StampClock } from '../domain/gateway-clock.ts';
 import { alignRecord, RecordFlag, SCALAR_BYTES, UNCERTAIN } from '../domain/record.ts';
 import { waveformRecordBytes } from '../domain/record-codec.ts';
@@ -60,7 +60,8 @@ interface Message {
 /** QoS 0 is dropped above this share of the ring, so that acknowledged messages keep the rest. */
 const SHED_ABOVE_FILL = 0.75;
 const GOOD = 0;
-const DEAD_LETTER_HEADER_BYTES = 28;
+/** With the length of a payload before its cut. */
+const DEAD_LETTER_FRAME_BYTES = 32;
 const MAX_DETAIL_BYTES = 1024;
 
 /**
@@ -114,8 +115,8 @@ export class Acceptor {
    */
   keep(cause: Unusable, bytes: Buffer, from: number, to: number, qos: number, nowMs: number): AcceptOutcome {
     if (qos === 0 && this.#sink.fill > SHED_ABOVE_FILL) return this.#shed();
-    const keptTo = Math.min(to, from + this.#options.deadLetterPayloadBytes);
-    const letter = { ...cause, payload: bytes.subarray(from, keptTo), receivedMs: nowMs };
+    const kept = keptOf(bytes.subarray(from, to), to - from, this.#options.deadLetterPayloadBytes);
+    const letter = { ...cause, ...kept, receivedMs: nowMs };
     if (!this.#hasRoomFor(letter)) return qos === 0 ? this.#shed() : 'no_room';
     this.#write(letter);
     this.#counters.payloadBytes += to - from;
@@ -357,9 +358,9 @@ export class Acceptor {
   }
 
   #letter({ route, bytes, from, to, nowMs }: Message, reason: DeadLetterReason): DeadLetter {
-    const keptTo = Math.min(to, from + this.#options.deadLetterPayloadBytes);
+    const kept = keptOf(bytes.subarray(from, to), to - from, this.#options.deadLetterPayloadBytes);
     const { detail } = this.#reading;
-    return { reason, detail, source: route.topic, payload: bytes.subarray(from, keptTo), receivedMs: nowMs };
+    return { reason, detail, source: route.topic, ...kept, receivedMs: nowMs };
   }
 
   #write(letter: DeadLetter): void {
@@ -382,5 +383,5 @@ function announcement(target: ChannelTarget): number {
 /** Upper bound of the record's size. */
 function deadLetterBytes({ reason, detail, source, payload }: DeadLetter): number {
   const text = Buffer.byteLength(reason) + Math.min(MAX_DETAIL_BYTES, Buffer.byteLength(detail));
-  return alignRecord(DEAD_LETTER_HEADER_BYTES + text + Buffer.byteLength(source) + payload.length);
+  return alignRecord(DEAD_LETTER_FRAME_BYTES + text + Buffer.byteLength(source) + payload.length);
 }

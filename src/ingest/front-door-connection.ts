@@ -198,13 +198,13 @@ export class FrontDoorConnection {
     if (this.#stage === 'closed') return;
     if (state === 'oversize') this.#refuseOversize();
     else if (state === 'malformed') this.refuse('protocol');
-    else if (!this.#holdPartial(this.#framer.heldBytes)) this.refuse('partial_bytes');
+    else if (!this.#holdPartial(this.#framer.partialBytes)) this.refuse('partial_bytes');
     else this.lane.flush(this.#heardMs);
   }
 
   /** Bytes beyond one read, which every connection may hold, come out of what all share. */
-  #holdPartial(heldBytes: number): boolean {
-    const bytes = Math.max(0, heldBytes - READ_BYTES);
+  #holdPartial(partialBytes: number): boolean {
+    const bytes = Math.max(0, partialBytes - READ_BYTES);
     const isWithin = this.#context.partial.change(this.#partialBytes, bytes);
     if (isWithin) this.#partialBytes = bytes;
     return isWithin;

@@ -70,6 +70,11 @@ export class PacketFramer {
     return this.#heldTo - this.#heldFrom;
   }
 
+  /** Memory for what has not arrived completely: the bytes kept back, and the head of a packet that is skimmed. */
+  get partialBytes(): number {
+    return this.heldBytes + (this.#skim?.headTo ?? 0);
+  }
+
   /** Announced length of the packet that was too large, in all; 0 while there was none. */
   get oversizeBytes(): number {
     return this.#oversizeBytes;

@@ -103,8 +103,9 @@ export class DeadLetterTable {
 
   /** @returns false where the id is in use */
   insert(id: number, letter: DeadLetter): boolean {
-    const { payload, reason, detail, source, receivedMs } = letter;
-    const head = sealJson(`dead_letter/${id}`, { reason, detail, source, receivedMs });
+    const { payload, reason, detail, source, receivedMs, originalBytes } = letter;
+    const about = { reason, detail, source, receivedMs, originalBytes };
+    const head = sealJson(`dead_letter/${id}`, about);
     const body = sealBytes(`dead_letter_payload/${id}`, payload);
     if (this.#insert.run(id, head, body).changes === 0) return false;
     this.count += 1;

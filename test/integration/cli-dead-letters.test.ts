@@ -26,7 +26,7 @@ const config = {
       window: { sizeMs: 10_000 },
     },
   },
-  ingest: { clockGuard: { maxPastMs: 0 } },
+  ingest: { clockGuard: { maxPastMs: 0 }, deadLetterPayloadBytes: 4096 },
 };
 
 beforeEach(async () => {
@@ -147,13 +147,51 @@ describe('millwright outbox dead-letters', () => {
     // Still broken: it comes back as a letter of its own.
     const url = `mqtt://127.0.0.1:${gateway.mqttPort}`;
     const { stdout } = await outbox('republish', String(letter!.id), '--url', url, '--json');
-    expect(JSON.parse(stdout)).toEqual({ republished: 1, requeued: 0, left: 0 });
+    expect(JSON.parse(stdout)).toEqual({ republished: 1, requeued: 0, left: 0, cut: 0 });
     await waitUntil(
       async () => (await letters())[0]?.id === letter!.id + 1,
       5_000,
       () => gateway.log(),
     );
     expect(await letters()).toMatchObject([{ reason: 'malformed_json', source: 'plant/pump-1/temp' }]);
+  });
+
+  it('says what was cut, and neither sends nor removes it', async () => {
+    const topic = 'plant/pump-1/temp';
+    await publish([
+      { topic, payload: 'x'.repeat(5000) },
+      { topic, payload: 'y'.repeat(4096) },
+      { topic: `plant/pump-1/${'long'.repeat(200)}`, payload: 'z'.repeat(6000) },
+    ]);
+    const [cut, whole, beyondLimits] = await letters();
+    expect(cut).toMatchObject({ originalBytes: 5000, payloadBase64: btoa('x'.repeat(4096)) });
+    expect(whole).not.toHaveProperty('originalBytes');
+    expect(beyondLimits).toMatchObject({ originalBytes: 6000 });
+    expect((await outbox('list')).stdout).toMatch(/first 4096 of 5000 bytes: x+ \.\.\.\n/);
+    const shown = await outbox('show', String(cut!.id));
+    expect(JSON.parse(shown.stdout)).toMatchObject({ cut: 'first 4096 of 5000 bytes' });
+
+    const broker = ['--url', `mqtt://127.0.0.1:${gateway.mqttPort}`];
+    const { code, stdout, stderr } = await outbox('republish', '--all', ...broker, '--json');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      new RegExp(`^letter ${cut!.id} stays: .*first 4096 of 5000 bytes\nletter ${beyondLimits!.id} stays: `),
+    );
+    expect(JSON.parse(stdout)).toEqual({ republished: 1, requeued: 0, left: 0, cut: 2 });
+    await waitUntil(
+      async () => (await letters()).length === 3,
+      5_000,
+      () => gateway.log(),
+    );
+    expect((await letters()).map(({ id }) => id)).toEqual([cut!.id, beyondLimits!.id, beyondLimits!.id + 1]);
+
+    const file = join(directory.path, 'cut.jsonl');
+    writeFileSync(file, shown.stdout);
+    const refused = await outbox('import', file, ...broker);
+    expect(refused.code).toBe(64);
+    expect(refused.stderr).toMatch(
+      /^error: line 1: letter \d+ holds only the first 4096 of 5000 bytes; complete/,
+    );
   });
 
   it('refuses a file with a mistake as a whole, and names the line', async () => {

@@ -142,7 +142,7 @@ describe('a client with an in-flight allowance', () => {
 describe('bounds', () => {
   it('stop reading while the ring is full, and lose nothing', async () => {
     const { source, port, commit, committer } = await start({
-      ingest: { ringBytes: 65_536, limits: { maxPacketBytes: 32_768 } },
+      ingest: { ringBytes: 65_536, deadLetterPayloadBytes: 16_384, limits: { maxPacketBytes: 32_768 } },
     });
     const raw = await client(port);
     const count = 10_000;

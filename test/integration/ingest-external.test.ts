@@ -256,7 +256,12 @@ describe.skipIf(MOSQUITTO === null)('the external source at mosquitto', () => {
       raw.send(publishPacket('plant/m1/temp', json(1), 2));
       await until(() => source.acknowledgedMessages === 2);
       expect(committer.seen.deadLetters).toMatchObject([
-        { reason: 'oversize', source: 'plant/m1/temp', payload: new Uint8Array(16_384).fill(120) },
+        {
+          reason: 'oversize',
+          source: 'plant/m1/temp',
+          payload: new Uint8Array(131_072).fill(120),
+          originalBytes: 2_000_000,
+        },
       ]);
       expect(committer.seen.scalars).toHaveLength(1);
       expect(metric(source.metrics(), 'millwright_ingest_dead_letters_total', 'oversize')).toBe(1);
@@ -274,7 +279,9 @@ describe.skipIf(MOSQUITTO === null)('the external source at mosquitto', () => {
     await sender.publishAsync('plant/m1/temp', 'x'.repeat(100_000), { qos: 1, properties });
     await sender.publishAsync('plant/m1/temp', json(1), { qos: 1 });
     await until(() => source.acknowledgedMessages === 2);
-    expect(committer.seen.deadLetters).toMatchObject([{ reason: 'oversize', payload: new Uint8Array() }]);
+    expect(committer.seen.deadLetters).toMatchObject([
+      { reason: 'oversize', payload: new Uint8Array(), originalBytes: 100_000 },
+    ]);
     expect(committer.seen.scalars).toHaveLength(1);
     expect(metric(source.metrics(), 'millwright_ingest_reconnects_total')).toBe(0);
   });

@@ -67,7 +67,8 @@ describe('a message that cannot be decoded at all', () => {
       commit();
       await raw.until(() => raw.acked.length === 3);
       expect(committer.seen.deadLetters).toMatchObject([letter]);
-      expect(Buffer.from(committer.seen.deadLetters[0]!.payload).toString()).toBe(payload.slice(0, 16_384));
+      expect(Buffer.from(committer.seen.deadLetters[0]!.payload).toString()).toBe(payload.slice(0, 131_072));
+      expect(committer.seen.deadLetters[0]!.originalBytes).toBe(payload === BIG ? BIG.length : undefined);
       expect(committer.seen.scalars.map(({ value }) => value)).toEqual([1, 3]);
       expect(metric(source.metrics(), 'millwright_ingest_dead_letters_total', letter.reason)).toBe(1);
       expect(raw.closed).toBe(false);

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../../domain/dead-letter.ts';
+import { DEAD_LETTER_REASONS, type DeadLetterReason, describeCut } from '../../domain/dead-letter.ts';
 import { describeError, GatewayError } from '../../errors.ts';
 import type { ReadOnlyStore } from '../../store/read-only-store.ts';
 import type { GlobalOptions } from '../global-options.ts';
@@ -28,7 +28,8 @@ interface ChangeOptions extends SelectOptions {
 const HELP = `
 Repair: export to a file, correct topic and payload (or the line of a point) in an editor, import it. A message goes out
 over MQTT with QoS 1 and its letter is removed once it is acknowledged; a point goes back into the outbox. A line taken
-out of the file leaves its letter alone. All of it works beside the running gateway.
+out of the file leaves its letter alone. Of a payload longer than ingest.deadLetterPayloadBytes only the beginning was
+kept: it is not sent, its letter stays. All of it works beside the running gateway.
 
 Examples:
   millwright outbox dead-letters --reason malformed_json
@@ -140,10 +141,11 @@ function list(options: SelectOptions): Promise<void> {
       return;
     }
     if (letters.length === 0) note('no dead letters');
-    for (const { id, receivedMs, reason, source, detail, payload } of letters) {
+    for (const letter of letters) {
+      const { id, receivedMs, reason, source, detail, payload } = letter;
       printLine(`${id}  ${new Date(receivedMs).toISOString()}  ${reason}  ${printable(source)}`);
       printLine(`    ${printable(detail)}`);
-      printLine(`    ${payload.length} bytes: ${excerpt(payload)}`);
+      printLine(`    ${describeCut(letter) ?? `${payload.length} bytes`}: ${excerpt(payload)}`);
     }
   });
 }
@@ -186,18 +188,24 @@ async function republishLetters(
   options: ChangeOptions & BrokerOptions,
 ): Promise<void> {
   demandIds(ids, options.all);
-  const entries = await withStore(options, (store) =>
+  const letters = await withStore(options, (store) =>
     [...selectLetters(store, { ...options, ids })]
       // A failed window is evidence, not a message.
-      .filter(({ reason }) => reason !== 'window_failed')
-      .map(entryOf)
-      .filter((entry) => 'topic' in entry),
+      .filter(({ reason }) => reason !== 'window_failed' && reason !== 'rejected_by_sink'),
   );
-  await sendAgain(entries, options);
+  const cut = letters.filter((letter) => describeCut(letter) !== null);
+  for (const letter of cut) note(`letter ${letter.id} stays: it holds only the ${describeCut(letter)}`);
+  if (cut.length > 0) process.exitCode = 1;
+  const whole = letters.filter((letter) => !cut.includes(letter));
+  await sendAgain(whole.map(entryOf), options, { cut: cut.length });
 }
 
 /** Points first: that needs no broker. */
-async function sendAgain(entries: readonly LetterEntry[], options: BrokerOptions): Promise<void> {
+async function sendAgain(
+  entries: readonly LetterEntry[],
+  options: BrokerOptions,
+  kept: { readonly cut?: number } = {},
+): Promise<void> {
   const messages = entries.filter((entry) => 'topic' in entry);
   const points = entries.filter((entry) => 'points' in entry);
   const access = storeAccess(options);
@@ -208,7 +216,7 @@ async function sendAgain(entries: readonly LetterEntry[], options: BrokerOptions
   });
   const sent = broker === null ? { acknowledged: 0, removed: 0 } : await republish(messages, broker, access);
   const left = requeued.left + sent.acknowledged - sent.removed;
-  if (options.json) printJson({ republished: sent.acknowledged, requeued: requeued.requeued, left });
+  if (options.json) printJson({ republished: sent.acknowledged, requeued: requeued.requeued, left, ...kept });
   else
     note(
       `${sent.acknowledged} messages published and acknowledged, ${requeued.requeued} points go out again` +

@@ -2,10 +2,12 @@
  * Dead letters in, one line of JSON each out, for a person to edit; and the edited lines back, checked.
  *
  * A message from MQTT carries its payload as text, or in base64 where it is no text; topic and payload may be changed.
+ * `cut` says that only the payload's beginning was kept; such a line is not sent.
  * A point that a sink refused carries the line protocol (time in ms) that would be sent. `id` and `check` say which
  * letter a line stands for and must stay; the rest is for the reader.
  */
 
+import { describeCut } from '../../domain/dead-letter.ts';
 import type { Point } from '../../domain/point.ts';
 import { GatewayError } from '../../errors.ts';
 import { encodeLine } from '../../forward/line-protocol.ts';
@@ -41,12 +43,13 @@ export function letterLine(letter: StoredDeadLetter): string {
     detail,
     received: new Date(receivedMs).toISOString(),
   };
+  const cut = describeCut(letter);
   if (reason === 'rejected_by_sink')
     return JSON.stringify({ ...about, source, line: pointsOf(letter).map(encodeLine).join('\n') });
   const text = Buffer.from(payload).toString('utf8');
   const isText = Buffer.from(text).equals(payload);
   const body = isText ? { payload: text } : { payloadBase64: Buffer.from(payload).toString('base64') };
-  return JSON.stringify({ ...about, topic: source, ...body });
+  return JSON.stringify({ ...about, topic: source, ...(cut === null ? {} : { cut }), ...body });
 }
 
 /**
@@ -100,7 +103,9 @@ function refusedPoints(ref: LetterRef, text: string): LetterEntry | string {
 }
 
 function message(ref: LetterRef, json: Readonly<Record<string, unknown>>): LetterEntry | string {
-  const { topic, payload, payloadBase64 } = json;
+  const { topic, payload, payloadBase64, cut } = json;
+  if (cut !== undefined)
+    return `letter ${ref.id} holds only the ${cut}; complete its payload and take "cut" out, or leave it`;
   if (typeof topic !== 'string' || topic === '' || /[+#\0]/.test(topic)) return 'topic is no MQTT topic';
   if (typeof payload === 'string') return { ref, topic, payload: Buffer.from(payload) };
   // A person who corrects JSON may well write it as JSON.

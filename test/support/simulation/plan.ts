@@ -78,6 +78,7 @@ export function planOf(seed: number, faults = Number.POSITIVE_INFINITY): Plan {
     },
     ingest: {
       ringBytes: 65_536,
+      deadLetterPayloadBytes: 16_384,
       limits: { maxUnackedPerConnection: random.pick([20, 200]), maxChannels: 50 },
       clockGuard: { maxFutureMs: 60_000 },
     },

@@ -172,10 +172,14 @@ describe('Acceptor, one channel a message', () => {
     expect(deadLetters[0]!.reason).toBe('missing_value');
   });
 
-  it('keeps at most the configured bytes of a bad payload', () => {
+  it('keeps at most the configured bytes of a bad payload, and its length', () => {
     const { send, seen } = acceptor(scalar, { deadLetterPayloadBytes: 64 });
     send('f/m1/temp', 'x'.repeat(1000));
-    expect(seen().deadLetters[0]!.payload.length).toBe(64);
+    send('f/m1/temp', 'x'.repeat(64));
+    const [cut, whole] = seen().deadLetters;
+    expect(cut).toMatchObject({ payload: new Uint8Array(64).fill(120), originalBytes: 1000 });
+    expect(whole!.payload.length).toBe(64);
+    expect(whole).not.toHaveProperty('originalBytes');
   });
 
   it('refuses channels beyond the bound and still takes the known ones', () => {

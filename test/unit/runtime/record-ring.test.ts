@@ -55,6 +55,7 @@ describe('the record ring', () => {
       detail: 'NaN',
       source: 'plant/p-1/x',
       payload: Uint8Array.of(1, 2, 3),
+      originalBytes: 4_000_000_000,
       receivedMs: 12.5,
     } as const;
     writer.channel(ref);
