@@ -10,8 +10,13 @@ import type { Config, MachineClassConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
 import { FeatureExtractor } from '../features/extractor.ts';
 import { chooseClass, readConfiguration } from './configuration.ts';
-import { type ChannelPlan, planChannels, withWildcardSpelledOut } from './extraction/channel-plan.ts';
-import { extractFeatures, type MachineSource } from './extraction/extract-features.ts';
+import {
+  type ChannelPlan,
+  channelsWithoutData,
+  planChannels,
+  withWildcardSpelledOut,
+} from './extraction/channel-plan.ts';
+import { extractFeatures, type MachineSource, type Refused } from './extraction/extract-features.ts';
 import { FeatureTable } from './extraction/feature-table.ts';
 import type { GlobalOptions } from './global-options.ts';
 import {
@@ -24,6 +29,8 @@ import {
   shift,
 } from './recording-options.ts';
 import type { PlacedRecording } from './recordings/merge.ts';
+import type { OpenedFile } from './recordings/open.ts';
+import { unreadableIn } from './recordings/unreadable-cells.ts';
 import { note, openLineSink, printJson } from './terminal/output.ts';
 
 /** Begin of recordings that state no time: a fixed moment, so that the same files always give the same table. */
@@ -52,7 +59,8 @@ export function configure(command: Command): void {
       'after',
       `
 Columns: machine,start_ms,end_ms,coverage,quality, then one per feature id. Numbers are exact (shortest text that
-reads back as the same double); a feature that is undefined in a window is an empty cell.
+reads back as the same double); a feature that is undefined in a window is an empty cell. What did not get into the
+table (cells without a number, channels the class does not declare) is named on standard error and in --json.
 
 Example:
   millwright extract --config models/training/turbofan.yaml train_FD001.txt.gz --out table.csv`,
@@ -66,12 +74,13 @@ interface ClassPlan {
   readonly name: string;
   readonly classConfig: MachineClassConfig;
   readonly sources: readonly MachineSource[];
-  readonly refused: { samples: number };
+  readonly refused: Refused;
 }
 
 async function extract(paths: readonly string[], options: ExtractOptions): Promise<void> {
   const config = readConfiguration(options);
-  const plan = planClass(config, placeInTime(paths, options), options.class);
+  const files = openFiles(paths, options);
+  const plan = planClass(config, placeInTime(files, options), options.class);
   const extractor = new FeatureExtractor(plan.classConfig);
   const spelledOut = withWildcardSpelledOut(
     plan.classConfig,
@@ -93,24 +102,54 @@ async function extract(paths: readonly string[], options: ExtractOptions): Promi
     sink.abort();
     throw error;
   }
-  report(plan, windows, table.featureIds.length, options);
+  report(plan, { windows, features: table.featureIds.length }, files, options);
 }
 
-function report(plan: ClassPlan, windows: number, features: number, options: ExtractOptions): void {
-  const machines = plan.sources.length;
-  const refusedSamples = plan.refused.samples;
-  if (options.json && options.out !== undefined) {
-    printJson({ machines, windows, features, class: plan.name, refusedSamples, out: options.out });
+function report(
+  plan: ClassPlan,
+  table: { readonly windows: number; readonly features: number },
+  files: readonly OpenedFile[],
+  options: ExtractOptions,
+): void {
+  const { name, sources, refused } = plan;
+  const machines = sources.length;
+  warn(plan, files);
+  if (!options.json || options.out === undefined) {
+    note(`${machines} machines, ${table.windows} windows, ${table.features} features (class ${name})`);
     return;
   }
-  note(`${machines} machines, ${windows} windows, ${features} features (class ${plan.name})`);
-  if (refusedSamples > 0) {
-    note(`warning: no window took ${refusedSamples} samples (late, or over window.maxSamplesPerWindow)`);
-  }
+  printJson({
+    machines,
+    ...table,
+    class: name,
+    refusedSamples: refused.samples,
+    unknownChannels: Object.fromEntries(refused.unknown),
+    channelsWithoutData: emptyChannels(plan),
+    unreadableCells: unreadableIn(files),
+    out: options.out,
+  });
 }
 
-function placeInTime(paths: readonly string[], options: ExtractOptions): PlacedRecording[] {
-  const files = openFiles(paths, options);
+/** What did not get into the table, on standard error in any case: the table itself can't say it. */
+function warn(plan: ClassPlan, files: readonly OpenedFile[]): void {
+  const { name, refused } = plan;
+  for (const { path, unreadable } of files) unreadable.warnings(path).forEach(note);
+  const unknown = [...refused.unknown].map(([channel, samples]) => `${channel} (${samples} samples)`);
+  if (unknown.length > 0) note(`warning: left out, class ${name} does not declare: ${unknown.join(', ')}`);
+  const empty = emptyChannels(plan);
+  if (empty.length > 0) note(`warning: no recording has ${empty.join(', ')}: their columns are empty`);
+  if (refused.samples > 0)
+    note(`warning: no window took ${refused.samples} samples (late, or over window.maxSamplesPerWindow)`);
+}
+
+function emptyChannels({ classConfig, sources }: ClassPlan): string[] {
+  return channelsWithoutData(
+    classConfig,
+    sources.map(({ plan }) => plan),
+  );
+}
+
+function placeInTime(files: readonly OpenedFile[], options: ExtractOptions): PlacedRecording[] {
   const timeline = arrange(files, options.parallel ?? false);
   if (options.start !== undefined) return shift(timeline.placed, parseStart(options.start));
   return asRecorded(timeline.placed, UNDATED_START_MS);
@@ -123,7 +162,7 @@ function planClass(config: Config, placed: readonly PlacedRecording[], named: st
     const { machine } = entry.recording;
     byMachine.set(machine, [...(byMachine.get(machine) ?? []), entry]);
   }
-  const refused = { samples: 0 };
+  const refused: Refused = { samples: 0, unknown: new Map() };
   const first = chooseClass(config, placed[0]!.recording.machine, named);
   const sources = [...byMachine].map(([machine, recordings]): MachineSource => {
     const own = chooseClass(config, machine, named);

@@ -17,6 +17,7 @@ import {
 } from './recording-options.ts';
 import type { PlacedRecording } from './recordings/merge.ts';
 import type { RecordingFormat } from './recordings/open.ts';
+import { unreadableIn } from './recordings/unreadable-cells.ts';
 import { note, printJson } from './terminal/output.ts';
 
 interface ReplayOptions extends GlobalOptions, RecordingOptions {
@@ -96,6 +97,7 @@ function parseSpeed(text: string): number {
 
 async function replay(paths: readonly string[], options: ReplayOptions): Promise<void> {
   const files = openFiles(paths, options);
+  for (const { path, unreadable } of files) unreadable.warnings(path).forEach(note);
   const template = options.topic ?? DEFAULT_TOPICS[files[0]!.format];
   const encode = messageEncoder(template);
   const timeline = arrange(files, options.parallel ?? false);
@@ -122,7 +124,7 @@ async function replay(paths: readonly string[], options: ReplayOptions): Promise
     await publisher.close();
   }
   const summary = run.summary();
-  if (options.json) printJson(summary);
+  if (options.json) printJson({ ...summary, unreadableCells: unreadableIn(files) });
   else {
     note(
       `${summary.acknowledged} of ${summary.messages} messages ${options.qos === '1' ? 'acknowledged' : 'sent'} in ` +

@@ -111,6 +111,30 @@ describe('millwright extract', () => {
     expect(() => readFileSync(`${out}.partial`)).toThrow();
   });
 
+  it('says which cells held no number and which channels no class declares', async () => {
+    const path = join(dir, 'FD2.csv');
+    const rows = ['0,s4,1', '1,s4,n/a', '2,s4,NaN', '3,s4,NULL', '4,s4,', '5,s44,7', '6,s44,8', '7,s4,2'];
+    writeFileSync(path, ['t,name,v', ...rows].join('\n'));
+    const out = join(dir, 'gaps.csv');
+    const args = ['extract', '--config', config, path, '--channel-column', 'name', '--out', out];
+    const expected =
+      `warning: ${path}: 3 cells of s4 hold no number and are left out (first: "n/a" in line 3)\n` +
+      'warning: left out, class turbofan does not declare: s44 (2 samples)\n' +
+      'warning: no recording has s11: their columns are empty\n';
+    const { code, stdout, stderr } = await runCli([...args, '--json']);
+    expect(code).toBe(0);
+    expect(stderr).toBe(expected);
+    expect(JSON.parse(stdout)).toMatchObject({
+      refusedSamples: 0,
+      unknownChannels: { s44: 2 },
+      channelsWithoutData: ['s11'],
+      unreadableCells: { s4: 3 },
+    });
+    expect((await runCli(args)).stderr).toBe(
+      `${expected}1 machines, 1 windows, 27 features (class turbofan)\n`,
+    );
+  });
+
   it('ends quietly when its reader has had enough', async () => {
     const path = join(dir, 'FD1.csv');
     writeFileSync(

@@ -68,6 +68,14 @@ describe.skipIf(MOSQUITTO === null)('millwright replay against mosquitto', () =>
     });
   });
 
+  it('says which cells held no number', async () => {
+    const path = join(dir, 'gaps.csv');
+    writeFileSync(path, 't,temp,flow\n1,1,2\n2,,n/a\n3,3,NULL');
+    const { stdout, stderr } = await runCli(['replay', path, '--url', broker.url, '--json']);
+    expect(stderr).toMatch(/^warning: .*gaps\.csv: 2 cells of flow hold no number .*"n\/a" in line 3\)\n$/);
+    expect(JSON.parse(stdout)).toMatchObject({ acknowledged: 2, unreadableCells: { flow: 2 } });
+  });
+
   it('publishes one message a channel where the topic names it, from the given start', async () => {
     const path = table('x.csv', 10, 500);
     const topic = 'plant/{machine}/{channel}';

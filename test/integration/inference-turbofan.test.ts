@@ -46,7 +46,7 @@ function lastVectors(): FeatureVector[] {
       machine: recording.machine,
       recordings: [{ recording, startMs: Date.UTC(2024, 0, 1) }],
       plan: planChannels('turbofan', turbofan, recording),
-      refused: { samples: 0 },
+      refused: { samples: 0, unknown: new Map<string, number>() },
     };
     return [...extractFeatures('turbofan', turbofan, extractor, source)].at(-1)!;
   });

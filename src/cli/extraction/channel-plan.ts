@@ -55,6 +55,15 @@ function gatewayNames(classConfig: MachineClassConfig, recorded: string): string
     .map(([channel]) => channel);
 }
 
+/** Declared channels that no recording has, as a typo in the name of one leaves them: their columns stay empty. */
+export function channelsWithoutData(
+  { channels }: MachineClassConfig,
+  plans: Iterable<ChannelPlan>,
+): string[] {
+  const used = new Set([...plans].flatMap((plan) => [...plan.values()].flat()).map(({ channel }) => channel));
+  return Object.keys(channels).filter((channel) => channel !== '*' && !used.has(channel));
+}
+
 /** The class with `*` spelled out for the channels that really occur, in the order windows carry them. */
 export function withWildcardSpelledOut(
   classConfig: MachineClassConfig,

@@ -25,8 +25,15 @@ export interface MachineSource {
   readonly machine: string;
   readonly recordings: readonly PlacedRecording[];
   readonly plan: ChannelPlan;
-  /** Counts up: samples that no window took (over `maxSamplesPerWindow`, or late). */
-  readonly refused: { samples: number };
+  readonly refused: Refused;
+}
+
+/** Counts up while features are made: what did not get into the table. */
+export interface Refused {
+  /** Samples that no window took (over `maxSamplesPerWindow`, or late). */
+  samples: number;
+  /** Channel as recorded -> samples of it, where the class does not declare it. */
+  readonly unknown: Map<string, number>;
 }
 
 /**
@@ -90,8 +97,16 @@ class MachineFeed {
     this.#source.refused.samples += late + overLimit;
   }
 
+  #planned(recorded: string, samples: number): readonly PlannedChannel[] {
+    const planned = this.#source.plan.get(recorded);
+    if (planned !== undefined) return planned;
+    const { unknown } = this.#source.refused;
+    unknown.set(recorded, (unknown.get(recorded) ?? 0) + samples);
+    return [];
+  }
+
   #takeScalar(recorded: string, value: number, timeMs: number): void {
-    for (const planned of this.#source.plan.get(recorded) ?? []) {
+    for (const planned of this.#planned(recorded, 1)) {
       if (planned.config.kind !== 'scalar') {
         throw contradiction(this.#source.machine, planned, 'is declared as waveform but recorded as scalar');
       }
@@ -104,7 +119,7 @@ class MachineFeed {
     const { values, sequence } = message;
     // The wire carries the rate as float32, and the gateway computes with what the wire carried.
     const sampleRateHz = Math.fround(message.sampleRateHz);
-    for (const planned of this.#source.plan.get(message.channel) ?? []) {
+    for (const planned of this.#planned(message.channel, values.length)) {
       checkWaveform(this.#source.machine, planned, message);
       const index = this.#indices.get(planned.channel)!;
       this.#windower.addWaveform(index, timeMs, sampleRateHz, values, GOOD, sequence, ARRIVAL);

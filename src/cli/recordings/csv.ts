@@ -8,6 +8,7 @@ import { parseEventTime, type TimeUnit } from './event-time.ts';
 import { identifierFrom, type Recording } from './recording.ts';
 import { rowsRecording, type TimedRow } from './rows-recording.ts';
 import { recordingError, type SourceFile } from './source-file.ts';
+import type { UnreadableCells } from './unreadable-cells.ts';
 
 /** Which column means what. Names must match the header exactly. */
 export interface CsvMapping {
@@ -32,10 +33,11 @@ interface Layout {
 }
 
 /**
- * Recordings by machine, in order of first appearance. Cells that are empty or no number are left out of their row.
+ * Recordings by machine, in order of first appearance. Cells that are empty or no number are left out of their row; the
+ * latter are counted in `unreadable`.
  * @throws GatewayError MW_RECORDING on a missing column or an unreadable time
  */
-export function readCsv(file: SourceFile, mapping: CsvMapping = {}): Recording[] {
+export function readCsv(file: SourceFile, mapping: CsvMapping, unreadable: UnreadableCells): Recording[] {
   const text = parseDelimited(file.bytes.toString('utf8'), mapping.delimiter);
   const layout = layoutOf(file, text, mapping);
   const machines = new Map<string, { rows: TimedRow[]; channels: Set<string> }>();
@@ -50,8 +52,11 @@ export function readCsv(file: SourceFile, mapping: CsvMapping = {}): Recording[]
     const values: Record<string, number> = {};
     for (const { name, index } of layout.values) {
       const value = numberCell(cells[index]);
-      if (!Number.isFinite(value)) continue;
       const channel = layout.channel < 0 ? name : identifierFrom(cells[layout.channel] ?? '');
+      if (!Number.isFinite(value)) {
+        unreadable.add(channel, line, cells[index]);
+        continue;
+      }
       values[channel] = value;
       entry.channels.add(channel);
     }

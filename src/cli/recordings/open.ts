@@ -8,6 +8,7 @@ import { isFemtoName, readFemto } from './femto.ts';
 import type { Recording } from './recording.ts';
 import { isSkabText, readSkab } from './skab.ts';
 import { readSourceFile, recordingError, type SourceFile } from './source-file.ts';
+import { UnreadableCells } from './unreadable-cells.ts';
 
 export const RECORDING_FORMATS = ['cmapss', 'skab', 'femto', 'cwru', 'csv'] as const;
 export type RecordingFormat = (typeof RECORDING_FORMATS)[number];
@@ -17,6 +18,8 @@ export interface OpenedFile {
   readonly format: RecordingFormat;
   /** One per machine in the file; at least one. */
   readonly recordings: readonly Recording[];
+  /** What of its text could not be used. */
+  readonly unreadable: UnreadableCells;
 }
 
 export interface OpenOptions {
@@ -31,19 +34,22 @@ export interface OpenOptions {
 export function openRecordings(path: string, options: OpenOptions = {}): OpenedFile {
   const file = readSourceFile(path);
   const format = options.format ?? guessFormat(file);
-  const recordings = READERS[format](file, options.csv ?? {});
+  const unreadable = new UnreadableCells();
+  const recordings = READERS[format](file, options.csv ?? {}, unreadable);
   if (recordings.length === 0) throw recordingError(path, null, 'holds no rows');
-  if (options.machine === undefined) return { path, format, recordings };
+  if (options.machine === undefined) return { path, format, recordings, unreadable };
   if (recordings.length > 1) {
     throw new GatewayError(
       'MW_USAGE',
       `${path} holds ${recordings.length} machines; --machine names only one`,
     );
   }
-  return { path, format, recordings: [{ ...recordings[0]!, machine: options.machine }] };
+  return { path, format, recordings: [{ ...recordings[0]!, machine: options.machine }], unreadable };
 }
 
-const READERS: Record<RecordingFormat, (file: SourceFile, csv: CsvMapping) => Recording[]> = {
+type Reader = (file: SourceFile, csv: CsvMapping, unreadable: UnreadableCells) => Recording[];
+
+const READERS: Record<RecordingFormat, Reader> = {
   cmapss: readCmapss,
   skab: readSkab,
   femto: readFemto,

@@ -10,6 +10,7 @@ import { parseEventTime } from './event-time.ts';
 import { identifierFrom, type Recording } from './recording.ts';
 import { rowsRecording, type TimedRow } from './rows-recording.ts';
 import { recordingError, type SourceFile } from './source-file.ts';
+import type { UnreadableCells } from './unreadable-cells.ts';
 
 const LABELS = new Set(['anomaly', 'changepoint']);
 
@@ -31,7 +32,7 @@ export function skabMachine(path: string): string {
 }
 
 /** Channel names as in the header, with `_` for blanks; label columns are never published. */
-export function readSkab(file: SourceFile): Recording[] {
+export function readSkab(file: SourceFile, _mapping: unknown, unreadable: UnreadableCells): Recording[] {
   const text = parseDelimited(file.bytes.toString('utf8'), ';');
   const columns = text.header
     .map((name, index) => ({ name: identifierFrom(name), index }))
@@ -43,6 +44,7 @@ export function readSkab(file: SourceFile): Recording[] {
     for (const { name, index } of columns) {
       const value = numberCell(cells[index]);
       if (Number.isFinite(value)) values[name] = value;
+      else unreadable.add(name, line, cells[index]);
     }
     rows.push({ timeMs, values });
   }

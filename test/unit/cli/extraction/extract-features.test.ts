@@ -30,7 +30,7 @@ const sine = rowsRecording(
 
 function extract(recordings: readonly Recording[], classConfig = ROW_CLASS) {
   const plan = new Map(recordings.flatMap((r) => [...planChannels('rig', classConfig, r)]));
-  const refused = { samples: 0 };
+  const refused = { samples: 0, unknown: new Map<string, number>() };
   const source = {
     machine: 'm',
     recordings: recordings.map((recording) => ({ recording, startMs: 0 })),

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { arrange, shift } from '../../../../src/cli/recording-options.ts';
 import { mergeByTime } from '../../../../src/cli/recordings/merge.ts';
 import { rowsRecording } from '../../../../src/cli/recordings/rows-recording.ts';
+import { UnreadableCells } from '../../../../src/cli/recordings/unreadable-cells.ts';
 
 const recordingOf = (machine: string, times: readonly number[], absolute = false) =>
   rowsRecording(
@@ -34,6 +35,7 @@ describe('arrange', () => {
   const file = (path: string, ...recordings: ReturnType<typeof recordingOf>[]) => ({
     path,
     format: 'csv' as const,
+    unreadable: new UnreadableCells(),
     recordings,
   });
 
