@@ -1,8 +1,8 @@
-/** The fields of a CONNECT and the limits enter, which limit the client is beyond leaves. */
+/** The fields of a CONNECT and the limits enter, why this client is turned away leaves. */
 
 import type { IngestLimits } from '../config/schema.ts';
 import type { RefusalLimit } from './ingest-counters.ts';
-import { type ConnectFields, identifierRejected } from './mqtt-packets.ts';
+import { type ConnectFields, identifierRejected, versionRefused } from './mqtt-packets.ts';
 
 /** MQTT 3.1.1 §3.1.2.10: the server allows one and a half times the keep alive. */
 const KEEP_ALIVE_GRACE = 1.5;
@@ -15,6 +15,27 @@ export interface ConnectRefusal {
   readonly limit: RefusalLimit;
   readonly farewell: Buffer;
   readonly detail: string;
+  readonly hint?: string;
+  /** Log lines of another kind than the limit, so that other reasons for the same limit do not silence them. */
+  readonly kind?: string;
+}
+
+const SPEAK_3_1_1 =
+  'set the client to MQTT 3.1.1 (protocol version 4), or let it publish to a broker that speaks MQTT 5 and set ingest.mode: external';
+
+/** Null for a client that we speak with: MQTT 3.1 or 3.1.1, and an id unless its session is clean. */
+export function connectRefused(connect: ConnectFields): ConnectRefusal | null {
+  const { protocolLevel, clientIdBytes, clean } = connect;
+  const farewell = versionRefused(protocolLevel);
+  if (farewell !== undefined) {
+    const version = protocolLevel === 5 ? 'MQTT 5' : `MQTT protocol level ${protocolLevel}`;
+    const detail = `the client speaks ${version}; the built-in broker speaks MQTT 3.1.1`;
+    return { limit: 'protocol', farewell, detail, hint: SPEAK_3_1_1, kind: 'protocol_version' };
+  }
+  // [MQTT-3.1.3-8], which aedes does not check.
+  if (clientIdBytes > 0 || clean) return null;
+  const detail = 'empty client id without a clean session';
+  return { limit: 'protocol', farewell: identifierRejected(protocolLevel), detail };
 }
 
 /** Null if the client is within the limits. */

@@ -10,13 +10,12 @@ import type { Socket } from 'node:net';
 import type { Unusable } from './accept.ts';
 import type { AccessRights } from './access-control.ts';
 import { BrokerStream } from './broker-stream.ts';
-import { allowedSilenceMs, connectBeyond } from './connect-limits.ts';
+import { allowedSilenceMs, connectBeyond, connectRefused } from './connect-limits.ts';
 import { reportDenied } from './denied.ts';
 import type { DoorContext } from './door-context.ts';
 import { Hold, PAUSES } from './hold.ts';
 import type { RefusalLimit } from './ingest-counters.ts';
 import {
-  connectRefusal,
   filtersAsked,
   PacketType,
   packetIdAt,
@@ -43,7 +42,13 @@ interface Parting {
   readonly farewell?: Buffer;
   /** What was too much, for the log. */
   readonly detail?: string;
+  /** What the operator can do, for the log. */
+  readonly hint?: string;
+  /** Kind of the log line, where it is not the limit. */
+  readonly kind?: string;
 }
+
+const MALFORMED_PUBLISH: Parting = { detail: 'malformed PUBLISH' };
 
 export class FrontDoorConnection {
   readonly address: string;
@@ -151,15 +156,19 @@ export class FrontDoorConnection {
   }
 
   /** Ends the connection because of a limit or a broken protocol. */
-  refuse(limit: RefusalLimit, { farewell, detail }: Parting = {}): void {
+  refuse(limit: RefusalLimit, { farewell, detail, hint, kind = limit }: Parting = {}): void {
     if (this.#stage === 'closed') return;
     const { counters, complaints } = this.#context;
     counters.refused[limit] += 1;
-    const message = 'connection ended by a limit of the front door';
-    complaints.warn(limit, performance.now(), message, () => ({
+    const message =
+      limit === 'protocol'
+        ? 'connection ended: not the MQTT spoken here'
+        : 'connection ended by a limit of the front door';
+    complaints.warn(kind, performance.now(), message, () => ({
       address: this.address,
       username: this.#rights?.username ?? '',
       ...(detail === undefined ? {} : { detail }),
+      ...(hint === undefined ? {} : { hint }),
     }));
     if (farewell !== undefined) this.#socket.write(farewell);
     this.close();
@@ -182,7 +191,7 @@ export class FrontDoorConnection {
     if (this.#stage === 'connect') {
       this.#preAuthBytes += chunk.length;
       if (chunk[0]! >> 4 !== PacketType.CONNECT && this.#framer.heldBytes === 0) {
-        this.refuse('protocol');
+        this.refuse('protocol', { detail: 'the first packet is no CONNECT' });
         return;
       }
     }
@@ -197,7 +206,7 @@ export class FrontDoorConnection {
   #framed(state: FramerState): void {
     if (this.#stage === 'closed') return;
     if (state === 'oversize') this.#refuseOversize();
-    else if (state === 'malformed') this.refuse('protocol');
+    else if (state === 'malformed') this.refuse('protocol', { detail: 'packet of malformed length' });
     else if (!this.#holdPartial(this.#framer.partialBytes)) this.refuse('partial_bytes');
     else this.lane.flush(this.#heardMs);
   }
@@ -239,14 +248,13 @@ export class FrontDoorConnection {
 
   #connect(buffer: Buffer, at: number, bodyAt: number, end: number): boolean {
     const connect = readConnect(buffer, bodyAt, end);
-    const farewell = connect === null ? undefined : connectRefusal(connect);
-    if (connect === null || farewell !== undefined) {
-      this.refuse('protocol', farewell === undefined ? {} : { farewell });
+    if (connect === null) {
+      this.refuse('protocol', { detail: 'malformed CONNECT' });
       return false;
     }
-    const beyond = connectBeyond(connect, this.#context.limits);
-    if (beyond !== null) {
-      this.refuse(beyond.limit, beyond);
+    const refusal = connectRefused(connect) ?? connectBeyond(connect, this.#context.limits);
+    if (refusal !== null) {
+      this.refuse(refusal.limit, refusal);
       return false;
     }
     const packet = Buffer.from(buffer.subarray(at, end));
@@ -271,7 +279,7 @@ export class FrontDoorConnection {
     const { limits, acceptor } = this.#context;
     const fields = this.#fields;
     if (!readPublish(buffer, at, bodyAt, end, 4, fields)) {
-      this.refuse('protocol');
+      this.refuse('protocol', MALFORMED_PUBLISH);
       return false;
     }
     if (!this.#budget.take(fields.qos === 2 ? BROKER_COST : 1)) return this.#pace();
@@ -304,7 +312,7 @@ export class FrontDoorConnection {
     if (this.#hold !== 0 || this.#stage === 'closed') return false;
     const fields = this.#fields;
     if (!readPublish(head, 0, bodyAt, packetBytes, 4, fields)) {
-      this.refuse('protocol');
+      this.refuse('protocol', MALFORMED_PUBLISH);
       return false;
     }
     if (!this.#budget.take()) return this.#pace();

@@ -137,12 +137,11 @@ export function readConnect(buffer: Buffer, bodyAt: number, end: number): Connec
 const RETURN_CODE = { VERSION: 1, IDENTIFIER: 2 } as const;
 const MQTT5_UNSUPPORTED_VERSION = 0x84;
 
-/** The CONNACK that turns away a client we don't speak with (MQTT 5, empty id without clean session); else undefined. */
-export function connectRefusal({ protocolLevel, clientIdBytes, clean }: ConnectFields): Buffer | undefined {
-  if (protocolLevel >= 5) return refusingConnack(protocolLevel, MQTT5_UNSUPPORTED_VERSION);
-  if (protocolLevel !== 3 && protocolLevel !== 4) return refusingConnack(protocolLevel, RETURN_CODE.VERSION);
-  // [MQTT-3.1.3-8], which aedes does not check.
-  return clientIdBytes === 0 && !clean ? refusingConnack(protocolLevel, RETURN_CODE.IDENTIFIER) : undefined;
+/** CONNACK for a protocol version that is not spoken here; undefined for MQTT 3.1 and 3.1.1. */
+export function versionRefused(protocolLevel: number): Buffer | undefined {
+  if (protocolLevel === 3 || protocolLevel === 4) return undefined;
+  const code = protocolLevel >= 5 ? MQTT5_UNSUPPORTED_VERSION : RETURN_CODE.VERSION;
+  return refusingConnack(protocolLevel, code);
 }
 
 /** CONNACK for a client id that is not taken. */

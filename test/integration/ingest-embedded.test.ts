@@ -3,6 +3,7 @@ import mqtt from 'mqtt';
 import { describe, expect, it } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
 import { createEmbeddedSource } from '../../src/ingest/source.ts';
+import type { Logger } from '../../src/telemetry/logger.ts';
 import { cleanups, client, json, pause, start } from '../support/embedded-source.ts';
 import { harness, metric, testConfig } from '../support/ingest-harness.ts';
 import { connectPacket, encode, publishPacket, RawClient } from '../support/raw-mqtt.ts';
@@ -303,11 +304,27 @@ describe('who may do what', () => {
   });
 
   it('tells an MQTT 5 client in its own words that version 5 is not spoken here', async () => {
-    const { port } = await start();
+    const lines: unknown[] = [];
+    const ignore = () => undefined;
+    const logger = { info: ignore, error: ignore, debug: ignore, warn: (line: unknown) => lines.push(line) };
+    const { port } = await start({ logger: logger as unknown as Logger });
+    // What else is no MQTT must not keep the log silent about it.
+    const stranger = new RawClient(port);
+    stranger.send(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    await stranger.until(() => stranger.closed);
     const raw = new RawClient(port);
     raw.send(connectPacket({ protocolVersion: 5 }));
     await raw.until(() => raw.closed);
     expect([...raw.bytes]).toEqual([0x20, 3, 0, 0x84, 0]);
+    // The first line says that anybody may connect.
+    expect(lines.slice(1)).toMatchObject([
+      { kind: 'protocol', detail: 'the first packet is no CONNECT' },
+      {
+        kind: 'protocol_version',
+        detail: 'the client speaks MQTT 5; the built-in broker speaks MQTT 3.1.1',
+        hint: expect.stringMatching(/MQTT 3\.1\.1.*ingest\.mode: external/),
+      },
+    ]);
   });
 
   it('refuses an empty client id without clean session [MQTT-3.1.3-8]', async () => {
