@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { Publisher, type PublisherOptions } from '../../src/cli/publishing/publisher.ts';
 import { freePort, MOSQUITTO, startBroker, subscribeAll } from '../support/cli-broker.ts';
+import { start } from '../support/embedded-source.ts';
 
 const options = (url: string, over: Partial<PublisherOptions> = {}): PublisherOptions => ({
   url,
@@ -141,5 +142,20 @@ describe('Publisher without a broker', () => {
     const port = await freePort();
     const publisher = new Publisher(options(`mqtt://user:secret@127.0.0.1:${port}`));
     await expect(publisher.connect()).rejects.toThrow(`no MQTT broker at mqtt://127.0.0.1:${port}`);
+  });
+});
+
+describe('Publisher against a gateway with users', () => {
+  const users = [{ username: 'm1', password: 'right', publish: ['plant/#'], subscribe: [] }];
+
+  it.each([{}, { username: 'm1', password: 'wrong' }])('asks for the login with %j', async (login) => {
+    const { port } = await start({ ingest: { embedded: { allowAnonymous: false, users } } });
+    const publisher = new Publisher(options(`mqtt://127.0.0.1:${port}`, login));
+    await expect(publisher.connect()).rejects.toMatchObject({
+      code: 'MW_INGEST_EXTERNAL',
+      message: expect.stringMatching(/^the MQTT broker at mqtt:\/\/127.* refuses the login: /),
+      hint: expect.stringMatching(/--username .*\$MILLWRIGHT_MQTT_PASSWORD/),
+    });
+    await publisher.close();
   });
 });

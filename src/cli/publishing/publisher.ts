@@ -226,14 +226,13 @@ export class Publisher {
   #unreachable(error: unknown): GatewayError {
     // Node joins the attempts of a host with several addresses into one error without a message.
     const cause = error instanceof AggregateError ? error.errors[0] : error;
-    return new GatewayError(
-      'MW_INGEST_EXTERNAL',
-      `no MQTT broker at ${withoutSecrets(this.#options.url)}: ${describeError(cause)}`,
-      {
-        cause: error,
-        hint: 'is the gateway running there? choose another with --url mqtt://host:port',
-      },
-    );
+    const url = withoutSecrets(this.#options.url);
+    const refused = isLoginRefused(cause);
+    const what = refused ? `the MQTT broker at ${url} refuses the login` : `no MQTT broker at ${url}`;
+    return new GatewayError('MW_INGEST_EXTERNAL', `${what}: ${describeError(cause)}`, {
+      cause: error,
+      hint: refused ? LOGIN_HINT : UNREACHABLE_HINT,
+    });
   }
 
   #wait(until: () => boolean): Promise<void> {
@@ -255,6 +254,16 @@ export class Publisher {
 }
 
 const REFUSED_HINT = 'may this user publish to these topics, and are the messages within the size limit?';
+
+const LOGIN_HINT = 'name a user of this broker with --username and its password in $MILLWRIGHT_MQTT_PASSWORD';
+const UNREACHABLE_HINT = 'is the gateway running there? choose another with --url mqtt://host:port';
+
+/** CONNACK return codes of MQTT 3.1.1 §3.2.2.3: bad user name or password, not authorized. */
+const LOGIN_REFUSALS: readonly unknown[] = [4, 5];
+
+function isLoginRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && LOGIN_REFUSALS.includes(error.code);
+}
 
 function withoutSecrets(url: string): string {
   return url.replace(/\/\/[^@/]*@/, '//');
