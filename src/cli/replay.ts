@@ -47,7 +47,7 @@ export function configure(command: Command): void {
       .option('--url <url>', 'MQTT broker', 'mqtt://127.0.0.1:1883')
       .option(
         '--topic <template>',
-        'with {machine} and, for one message a channel, {channel} (default: by format)',
+        'with {machine} and, for one message a channel, {channel} (default: by format, see below)',
       )
       .option(
         '--start <time>',
@@ -77,6 +77,9 @@ Rows are sent as JSON, {"t":<ms>,"<channel>":<value>,...}, waveforms as binary b
 QoS 1 the command ends when every message is acknowledged, and sends again what a broken connection left open.
 A gateway takes samples of the past only within ingest.clockGuard.maxPastMs; 0 there accepts any age.
 
+Topics unless --topic names another:
+${defaultTopics()}
+
 Examples:
   millwright replay test_FD001.txt.gz
   millwright replay Bearing1_2.npy.gz --speed 60 --start now
@@ -85,6 +88,13 @@ Examples:
     .action(async (files: string[], _local: unknown, self: Command) => {
       await replay(files, self.optsWithGlobals<ReplayOptions>());
     });
+}
+
+/** One line a format. */
+function defaultTopics(): string {
+  return Object.entries(DEFAULT_TOPICS)
+    .map(([format, topic]) => `  ${format.padEnd(7)} ${topic}`)
+    .join('\n');
 }
 
 function parseSpeed(text: string): number {

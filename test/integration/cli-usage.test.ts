@@ -42,6 +42,20 @@ describe('millwright', () => {
     expect(stdout).not.toMatch(/\(default:\s+(null|\{)/);
   });
 
+  it('names the topics of replay in its help and in the documentation', async () => {
+    const { stdout } = await runCli(['replay', '--help']);
+    const topics = [...stdout.matchAll(/^ {2}(\w+) +(\S+\/\{machine\}\S+)$/gm)].map(([, format, topic]) => ({
+      format: format!,
+      topic: topic!,
+    }));
+    expect(topics.map(({ format }) => format)).toEqual(['cmapss', 'skab', 'femto', 'cwru', 'csv']);
+    const docs = readFileSync(join(REPOSITORY, 'docs/payloads.md'), 'utf8').split('\n');
+    for (const { format, topic } of topics)
+      expect(docs.find((line) => line.startsWith('|') && line.includes(`\`${format}\``))).toContain(
+        `| \`${topic}\` |`,
+      );
+  });
+
   it('lists every command in its help', async () => {
     const { code, stdout } = await runCli(['--help']);
     expect(code).toBe(0);
