@@ -4,7 +4,8 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { describeConfig } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
 import { maskSecrets } from '../config/secrets.ts';
-import { configPath, configurationWarnings, readConfiguration } from './configuration.ts';
+import { GatewayError } from '../errors.ts';
+import { configPath, configurationWarnings, findConfigPath, readConfiguration } from './configuration.ts';
 import { writeGeneratedFiles } from './configuration-files.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { checkModels, type ModelCheck } from './inspection/model-checks.ts';
@@ -56,8 +57,8 @@ function check(options: CheckOptions): void {
       note(`wrote ${path}`);
     return;
   }
+  const config = options.json ? validOrReported(options) : readConfiguration(options);
   const path = configPath(options);
-  const config = readConfiguration(options);
   const models = checkModels(config);
   const storage = estimateStorage(config, options.machines);
   const wear = estimateWear(config, options.machines, storage);
@@ -70,6 +71,26 @@ function check(options: CheckOptions): void {
     printWear(wear, config.store);
   }
   if (models.some((model) => !model.ok)) process.exitCode = 1;
+}
+
+/** A wrong configuration is a finding: it is reported as JSON too, before it ends the command. */
+function validOrReported(options: CheckOptions): Config {
+  try {
+    return readConfiguration(options);
+  } catch (error) {
+    if (error instanceof GatewayError) {
+      const { code, message, hint } = error;
+      const path = findConfigPath(options) ?? null;
+      printJson({ path, valid: false, code, errors: mistakesIn(message), hint });
+    }
+    throw error;
+  }
+}
+
+/** Several mistakes stand below a headline, one a line. */
+function mistakesIn(message: string): string[] {
+  const [first, ...below] = message.split('\n').map((line) => line.trim());
+  return below.length === 0 ? [first!] : below;
 }
 
 function printWear(wear: WearEstimate, { flash }: Config['store']): void {

@@ -57,11 +57,12 @@ export async function runCli(args: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  let program: Command | undefined;
   try {
-    const program = await buildProgram(args);
+    program = await buildProgram(args);
     await program.parseAsync([...args], { from: 'user' });
   } catch (error) {
-    process.exitCode = report(error, args.includes('--debug'), usedName(args));
+    process.exitCode = report(error, args.includes('--debug'), usedName(program, args));
   }
 }
 
@@ -83,17 +84,26 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
   return program;
 }
 
-function usedName(args: readonly string[]): string | undefined {
-  return args.find((arg) => Object.hasOwn(COMMANDS, arg));
+/** `millwright outbox dead-letters export`: as deep as the arguments name commands. */
+function usedName(program: Command | undefined, args: readonly string[]): string {
+  const names = ['millwright'];
+  let command = program;
+  for (const arg of args) {
+    const inner: Command | undefined = command?.commands.find((candidate) => candidate.name() === arg);
+    if (inner === undefined) continue;
+    command = inner;
+    names.push(arg);
+  }
+  return names.join(' ');
 }
 
 /** Prints what went wrong and what to do about it; returns the exit code. */
-function report(error: unknown, debug: boolean, commandName: string | undefined): number {
+function report(error: unknown, debug: boolean, commandName: string): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     // Commander has printed its own `error: ...` line.
     if (error.code !== 'commander.help') {
-      process.stderr.write(`Try: millwright ${commandName === undefined ? '' : `${commandName} `}--help\n`);
+      process.stderr.write(`Try: ${commandName} --help\n`);
     }
     return EXIT_USAGE;
   }

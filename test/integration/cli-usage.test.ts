@@ -77,6 +77,10 @@ describe('millwright', () => {
     [['replay'], /error: missing required argument 'files'\nTry: millwright replay --help/],
     [['replay', 'x', '--speed', 'fast'], /error: option '--speed <factor>' argument 'fast' is invalid/],
     [['evaluate', 'x'], /error: required option '--task <task>' not specified/],
+    [
+      ['outbox', 'dead-letters', 'export', '--out', 'f'],
+      /Try: millwright outbox dead-letters export --help\n/,
+    ],
     [['replay', 'x', '--qos', '2'], /Allowed choices are 0, 1/],
   ])('answers wrong usage %j with 64 and one thing to try', async (args, words) => {
     const { code, stderr, stdout } = await runCli(args);
@@ -135,6 +139,20 @@ describe('millwright check', () => {
     const one = await bytes(1);
     expect(one).toBeGreaterThan(100_000);
     expect(await bytes(7)).toBeCloseTo(7 * one, 3);
+  });
+
+  it('reports a wrong configuration as JSON, each mistake with its place', async () => {
+    const path = configFile('bad.yaml', `${SMALL(dir)}storr: {}\nstore: { maxBytes: many }\n`);
+    const { code, stdout, stderr } = await runCli(['check', '--json', '--config', path]);
+    expect(code).toBe(78);
+    expect(stderr).toMatch(/^error: .*\nTry: /s);
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ path, valid: false, code: 'MW_CONFIG_INVALID' });
+    expect(report.errors).toHaveLength(2);
+    for (const line of report.errors) expect(line).toMatch(/bad\.yaml:\d+:\d+/);
+    const nowhere = await runCli(['check', '--json', '--config', join(dir, 'nowhere.yaml')]);
+    expect(nowhere.code).toBe(78);
+    expect(JSON.parse(nowhere.stdout)).toMatchObject({ valid: false, code: 'MW_CONFIG_READ' });
   });
 
   it('exits 1 for a model that is not installed', async () => {
