@@ -19,7 +19,7 @@ export interface CsvMapping {
   readonly machineColumn?: string | undefined;
   /** Long form: the column that names the channel; needs exactly one value column. */
   readonly channelColumn?: string | undefined;
-  /** Default: every other column in which the first row holds a number. */
+  /** Default: every other column in which a row holds a number. */
   readonly valueColumns?: readonly string[] | undefined;
   readonly delimiter?: string | undefined;
 }
@@ -85,13 +85,23 @@ function layoutOf(file: SourceFile, text: DelimitedText, mapping: CsvMapping): L
   const taken = new Set([time, machine, channel]);
   const indices =
     mapping.valueColumns?.map((name) => column(name, -1)) ??
-    text.header.map((_, i) => i).filter((i) => !taken.has(i) && Number.isFinite(numberCell(first.cells[i])));
+    numericColumns(text).filter((i) => !taken.has(i));
   if (indices.length === 0) throw recordingError(file.path, 1, 'has no column with numbers beside the time');
   if (channel >= 0 && indices.length !== 1) {
     throw recordingError(file.path, 1, 'a table with a channel column needs exactly one value column');
   }
   const values = indices.map((index) => ({ name: identifierFrom(text.header[index]!), index }));
   return { time, unit: mapping.timeUnit ?? guessUnit(first.cells[time] ?? ''), machine, channel, values };
+}
+
+/** The first row does not decide: a sensor that had not spoken yet would be left out for all rows. */
+function numericColumns(text: DelimitedText): number[] {
+  const open = new Set(text.header.keys());
+  for (const { cells } of text.rows()) {
+    for (const index of open) if (Number.isFinite(numberCell(cells[index]))) open.delete(index);
+    if (open.size === 0) break;
+  }
+  return [...text.header.keys()].filter((index) => !open.has(index));
 }
 
 function guessUnit(cell: string): TimeUnit {

@@ -140,7 +140,7 @@ describe('CWRU waveforms', () => {
 });
 
 describe('any csv', () => {
-  it('tells time unit and value columns from the first row', () => {
+  it('tells the time unit from the first row and the value columns from all of them', () => {
     const path = write('pump.csv', 'ts,note,temp,flow\n1700000000,ok,20.5,3\n1700000001,,21,\n');
     const [recording] = openRecordings(path).recordings;
     expect(recording).toMatchObject({
@@ -151,6 +151,22 @@ describe('any csv', () => {
     expect([...recording!.messages()].map((m) => (m as RowMessage).values)).toEqual([
       { temp: 20.5, flow: 3 },
       { temp: 21 },
+    ]);
+  });
+
+  it('takes a column whose first cell is empty or no number, and counts the latter', () => {
+    const path = write(
+      'late.csv',
+      'ts,note,temp,flow\n1700000000,ok,n/a,\n1700000001,,21,3\n1700000002,,NaN,4\n',
+    );
+    const { recordings, unreadable } = openRecordings(path);
+    expect([...recordings[0]!.messages()].map((m) => (m as RowMessage).values)).toEqual([
+      { temp: 21, flow: 3 },
+      { flow: 4 },
+    ]);
+    expect([...unreadable.counts]).toEqual([['temp', 2]]);
+    expect(unreadable.warnings('late.csv')).toEqual([
+      'warning: late.csv: 2 cells of temp hold no number and are left out (first: "n/a" in line 2)',
     ]);
   });
 
