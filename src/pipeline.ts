@@ -34,6 +34,7 @@ import type { HealthMonitor } from './health/health-monitor.ts';
 import type { Assessor } from './inference/assessor.ts';
 import { MachineBoard } from './runtime/machine-board.ts';
 import { RecordFeed } from './runtime/record-feed.ts';
+import { showRestored } from './runtime/restored-machines.ts';
 import { NOTHING_SETTLED, WindowAccount } from './runtime/window-account.ts';
 import type { CommitUnit, Store } from './store/store.ts';
 import type { Logger } from './telemetry/logger.ts';
@@ -72,7 +73,7 @@ const NO_RECORDS = { journal: null, acceptedSamples: 0, channels: [], deadLetter
 
 /** The path of a record, run by the pipeline thread. */
 export class Pipeline implements MetricSource {
-  /** Last vector, assessment and health of each machine, for the status page. */
+  /** Last vector, assessment and health of each machine, for the status page; what is restored of it before that. */
   readonly board = new MachineBoard();
   readonly #parts: PipelineParts;
   readonly #feed: RecordFeed;
@@ -102,6 +103,7 @@ export class Pipeline implements MetricSource {
     for (const [machine, endMs] of store.closedUntil()) {
       windower.restore(machine, windowStates.get(machine) ?? new Uint8Array(0), endMs);
     }
+    showRestored(this.board, { health, assessor, windows: windower.restoredWindows() });
     const now = this.#parts.monotonicMs();
     windower.beginReplay();
     for (const batch of store.journalBatches()) this.#feed.replay(batch.records, batch.id, now);

@@ -42,7 +42,7 @@ export interface MachineStatus {
   /** One line a person can act on; empty while healthy. */
   readonly advice: string;
   readonly scoreState: ScoreState;
-  /** Why there is no score; empty when scored. */
+  /** Why there is no score; empty when scored; `no_window_yet` until the first window after a start. */
   readonly reason: string;
   /** 0..1; 1 once verified or where no baseline is configured. */
   readonly baselineProgress: number;
@@ -51,9 +51,9 @@ export interface MachineStatus {
   readonly lastWindow: {
     readonly startMs: number;
     readonly endMs: number;
-    /** 0..1. */
-    readonly coverage: number;
-    readonly quality: Quality;
+    /** 0..1; null, as the quality, for a window before the start. */
+    readonly coverage: number | null;
+    readonly quality: Quality | null;
   } | null;
   readonly features: readonly FeatureRow[];
 }
@@ -161,7 +161,7 @@ export interface GatewayStatus {
   readonly store: StoreStatus;
   readonly sinks: readonly SinkStatus[];
   readonly models: readonly ModelStatus[];
-  /** Transitions since the start, newest first, bounded. */
+  /** Transitions since the start and the alarms that stood at it, newest first, bounded. */
   readonly alarms: readonly AlarmEvent[];
 }
 

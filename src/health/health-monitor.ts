@@ -15,9 +15,11 @@ import {
   encodeStanding,
   newStanding,
   type Standing,
+  type StoredStanding,
   standingKey,
   stateOf,
 } from './standing.ts';
+import { type StandingAlarm, standingAfter } from './standing-alarms.ts';
 
 /** What one assessment leads to. */
 export interface HealthVerdict {
@@ -47,6 +49,8 @@ export class HealthMonitor {
   readonly #standings = new Map<string, Standing>();
   /** Newest health by machine; bounded by `limits.maxChannels`, as machines are. */
   readonly #current = new Map<string, MachineHealth>();
+  /** By machine, only where one stands. */
+  readonly #alarms = new Map<string, readonly StandingAlarm[]>();
 
   constructor(classes: Readonly<Record<string, MachineClassConfig>>) {
     this.#limits = new Map(Object.entries(classes).map(([name, config]) => [name, classLimits(config)]));
@@ -76,7 +80,8 @@ export class HealthMonitor {
       if (event) alarms.push(event);
     }
     this.#standings.set(assessment.machine, standing);
-    return { health, alarms, state: stateWrite(health, before, standing) };
+    this.#keepAlarms(assessment.machine, standingAfter(this.#alarmsOf(assessment.machine), alarms));
+    return { health, alarms, state: this.#stateWrite(health, before, standing) };
   }
 
   /**
@@ -86,16 +91,19 @@ export class HealthMonitor {
   restore(machine: string, value: Uint8Array): void {
     const stored = decodeStanding(value);
     if (stored === null) return;
-    const { standing, startMs, endMs, advice } = stored;
+    const { standing, startMs, endMs, advice, alarms } = stored;
+    const state = stateOf(standing);
     this.#standings.set(machine, standing);
+    this.#keepAlarms(machine, alarms);
     this.#current.set(machine, {
       machineClass: standing.machineClass,
       machine,
       startMs,
       endMs,
-      state: stateOf(standing),
+      state,
       healthIndex: Number.NaN,
-      advice,
+      // That of a machine that learns tells how far it was when it began.
+      advice: state === 'commissioning' ? '' : advice,
     });
   }
 
@@ -104,10 +112,38 @@ export class HealthMonitor {
     return [...this.#current.values()].sort((a, b) => (a.machine < b.machine ? -1 : 1));
   }
 
+  /** Alarms that stand on a machine, each as it was raised last; those that a restart found included. */
+  standingAlarms(machine: string): AlarmEvent[] {
+    const machineClass = this.#standings.get(machine)?.machineClass ?? '';
+    return this.#alarmsOf(machine).map((alarm) => ({
+      machineClass,
+      machine,
+      transition: 'raised',
+      ...alarm,
+    }));
+  }
+
   /** Limit of the anomaly p-value per window, 0 < p <= 0.05; null for a class that has no detector. */
   pLimit(machineClass: string): number | null {
     const limits = this.#limits.get(machineClass);
     return limits?.judgesAnomaly ? limits.pLimit : null;
+  }
+
+  #alarmsOf(machine: string): readonly StandingAlarm[] {
+    return this.#alarms.get(machine) ?? [];
+  }
+
+  #keepAlarms(machine: string, alarms: readonly StandingAlarm[]): void {
+    if (alarms.length === 0) this.#alarms.delete(machine);
+    else this.#alarms.set(machine, alarms);
+  }
+
+  /** An alarm comes and goes with the level of its condition, so that it needs no write of its own. */
+  #stateWrite(health: MachineHealth, before: Standing, standing: Standing): StateWrite | null {
+    if (standingKey(before) === standingKey(standing)) return null;
+    const { machine, startMs, endMs, advice } = health;
+    const stored: StoredStanding = { standing, startMs, endMs, advice, alarms: this.#alarmsOf(machine) };
+    return { machine, key: STATE_KEY, value: encodeStanding(stored) };
   }
 
   #show(facts: Omit<Situation, 'state'>): MachineHealth {
@@ -181,10 +217,4 @@ function after(
     unjudged,
     base: unjudged === health.raiseOutOf ? 'unknown' : standing.base,
   };
-}
-
-function stateWrite(health: MachineHealth, before: Standing, standing: Standing): StateWrite | null {
-  if (standingKey(before) === standingKey(standing)) return null;
-  const { machine, startMs, endMs, advice } = health;
-  return { machine, key: STATE_KEY, value: encodeStanding({ standing, startMs, endMs, advice }) };
 }

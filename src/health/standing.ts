@@ -3,6 +3,7 @@
 import { MACHINE_STATES, type MachineState } from '../domain/health.ts';
 import { CONDITIONS, type ConditionName } from './judgement.ts';
 import { type Condition, INACTIVE, type Level, newestVote } from './persistence.ts';
+import { type StandingAlarm, storedAlarms } from './standing-alarms.ts';
 
 /** Everything the next judgement depends on. */
 export interface Standing {
@@ -20,6 +21,8 @@ export interface StoredStanding {
   readonly startMs: number;
   readonly endMs: number;
   readonly advice: string;
+  /** At most one per condition; empty for most machines, and then not stored. */
+  readonly alarms: readonly StandingAlarm[];
 }
 
 const FORM = 1;
@@ -49,9 +52,10 @@ export function standingKey({ machineClass, base, unjudged, conditions }: Standi
   return JSON.stringify([machineClass, base, unjudged, ...compact]);
 }
 
-/** JSON in UTF-8: a few hundred bytes, readable in the database. */
-export function encodeStanding({ standing, startMs, endMs, advice }: StoredStanding): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({ form: FORM, standing, startMs, endMs, advice }));
+/** JSON in UTF-8: a few hundred bytes, and as many again for each alarm; readable in the database. */
+export function encodeStanding({ alarms, ...stored }: StoredStanding): Uint8Array {
+  const standing = alarms.length === 0 ? stored : { ...stored, alarms };
+  return new TextEncoder().encode(JSON.stringify({ form: FORM, ...standing }));
 }
 
 /** Inverse of `encodeStanding`; null for bytes of another form. The store guards against damage. */
@@ -65,7 +69,8 @@ export function decodeStanding(bytes: Uint8Array): StoredStanding | null {
   if (!isObject(parsed) || parsed['form'] !== FORM || !isStanding(parsed['standing'])) return null;
   const { standing, startMs, endMs, advice } = parsed;
   if (!isNumber(startMs) || !isNumber(endMs) || typeof advice !== 'string') return null;
-  return { standing, startMs, endMs, advice };
+  const alarms = storedAlarms(parsed['alarms'], standing, advice);
+  return { standing, startMs, endMs, advice, alarms };
 }
 
 function isStanding(value: unknown): value is Standing {

@@ -116,6 +116,12 @@ export class Assessor implements MetricSource {
     return this.#room.perSecond;
   }
 
+  /** 0..1; 1 once verified or where no baseline is configured. */
+  baselineProgress(machineClass: string, machine: string): number {
+    const plan = this.#plans.get(machineClass);
+    return plan?.baseline ? this.#baselines.progress(machine, plan.config) : 1;
+  }
+
   /**
    * Always calls back, at once or within `deadlineMs`; the vector must not change afterwards. Without room it may go on
    * without scores, or cost the oldest one its own.

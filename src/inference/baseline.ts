@@ -44,8 +44,11 @@ const MAX_FEATURES = 512;
 /** The detector's rows are padded to a multiple of this, so that machines of similar size share a batch. */
 const PADDING = 8;
 
+/** Where a learned baseline is stored. */
+export const LEARNED_KEY = 'baseline.model';
+
 const KEY = {
-  model: 'baseline.model',
+  model: LEARNED_KEY,
   features: 'baseline.features',
   stride: 'baseline.stride',
   recent: 'baseline.recent',

@@ -86,7 +86,7 @@ export function gatewayPoint(
 }
 
 function machineStatus(
-  { machine, machineClass, vector, assessment, health }: BoardEntry,
+  { machine, machineClass, lastWindow, vector, assessment, health }: BoardEntry,
   assembly: PipelineAssembly,
 ): MachineStatus {
   return {
@@ -96,17 +96,18 @@ function machineStatus(
     healthIndex: health && Number.isFinite(health.healthIndex) ? health.healthIndex : null,
     advice: health?.advice ?? '',
     scoreState: assessment?.scoreState ?? 'none',
-    reason: assessment?.reason ?? 'no_model',
-    baselineProgress: assessment?.baselineProgress ?? 1,
+    reason: assessment?.reason ?? (vector === null ? 'no_window_yet' : 'no_model'),
+    baselineProgress:
+      assessment?.baselineProgress ?? assembly.assessor.baselineProgress(machineClass, machine),
     anomaly: anomalyStatus(assessment, assembly),
     prognosis: assessment?.prognosis ?? null,
     lastWindow: {
-      startMs: vector.startMs,
-      endMs: vector.endMs,
-      coverage: vector.coverage,
-      quality: vector.quality,
+      startMs: lastWindow.startMs,
+      endMs: lastWindow.endMs,
+      coverage: vector?.coverage ?? null,
+      quality: vector?.quality ?? null,
     },
-    features: featureRows(vector),
+    features: vector === null ? [] : featureRows(vector),
   };
 }
 

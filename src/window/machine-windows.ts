@@ -13,6 +13,7 @@
  */
 
 import type { ChannelRef } from '../domain/machine.ts';
+import type { RestoredWindow } from '../domain/restored-window.ts';
 import type { ChannelSlice, Window } from '../domain/window.ts';
 import type { ClassSpec } from './class-spec.ts';
 import { type CarriedState, encodeHeld, type HeldByChannel } from './held-state.ts';
@@ -114,6 +115,14 @@ export class MachineWindows {
     for (const channel of this.#channels) {
       if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
     }
+  }
+
+  /** The newest window that is closed; null if there is none. */
+  lastWindow(): RestoredWindow | null {
+    if (this.#closedUntilMs === BEFORE_ALL_MS) return null;
+    const { machine, spec } = this;
+    const endMs = this.#closedUntilMs;
+    return { machineClass: spec.name, machine, startMs: endMs - spec.sizeMs, endMs };
   }
 
   /** While replaying, nothing is late and nothing closes: the journal holds only what was accepted. */

@@ -7,6 +7,7 @@
 
 import type { MachineClassConfig } from '../config/schema.ts';
 import type { ChannelRef } from '../domain/machine.ts';
+import type { RestoredWindow } from '../domain/restored-window.ts';
 import type { ChannelSlice } from '../domain/window.ts';
 import { ClassSpec } from './class-spec.ts';
 import { decodeHeld } from './held-state.ts';
@@ -78,6 +79,11 @@ export class Windower {
   /** State of a machine's last committed window. Call after `register`, before `beginReplay`. */
   restore(machine: string, state: Uint8Array, closedUntilMs: number): void {
     this.#machines.get(machine)?.restore(closedUntilMs, decodeHeld(state));
+  }
+
+  /** What `restore` brought back, one window per machine; call it before `beginReplay`. */
+  restoredWindows(): RestoredWindow[] {
+    return [...this.#machines.values()].flatMap((machine) => machine.lastWindow() ?? []);
   }
 
   /**

@@ -128,6 +128,7 @@ const REASONS = {
   model_down: 'The models are not running; windows go on without scores.',
   missing_feature: 'A feature that the model needs was missing in the last window.',
   no_model: 'No model watches this machine.',
+  no_window_yet: 'No window since the gateway started; this is how it was before.',
 };
 
 function explanation({ scoreState, reason, state }) {
@@ -146,8 +147,14 @@ function updateAge(card, { lastWindow }, nowMs) {
   const stale = ageMs > Math.max(STALE_MIN_MS, STALE_WINDOWS * (lastWindow.endMs - lastWindow.startMs));
   card.classList.toggle('stale', stale);
   setText(age, `${stale ? 'silent: ' : ''}window ended ${spanText(ageMs)} ago`);
-  setText(quality, `${percentText(lastWindow.coverage)} of samples, ${lastWindow.quality}`);
-  quality.dataset.quality = lastWindow.quality;
+  const { coverage } = lastWindow;
+  setText(
+    quality,
+    coverage === null
+      ? 'before the last start'
+      : `${percentText(coverage)} of samples, ${lastWindow.quality}`,
+  );
+  quality.dataset.quality = lastWindow.quality ?? '';
 }
 
 function makeMeter(label) {

@@ -75,6 +75,29 @@ describe('state', () => {
     expect(monitor.current()).toEqual([{ ...raised!.health, healthIndex: Number.NaN }]);
   });
 
+  it('shows the alarms that stand after a restart as they were raised', () => {
+    const [, , raised, , cleared] = assessAll(
+      monitorOf(machineClass({ health: { clearCount: 2 } })),
+      windows(ANOMALOUS, ANOMALOUS, ANOMALOUS, NORMAL, NORMAL),
+    );
+    const monitor = monitorOf();
+    monitor.restore('pump-1', raised!.state!.value!);
+    expect(raised!.alarms).toHaveLength(1);
+    expect(monitor.standingAlarms('pump-1')).toEqual(raised!.alarms);
+    monitor.restore('pump-1', cleared!.state!.value!);
+    expect(monitor.standingAlarms('pump-1')).toEqual([]);
+  });
+
+  it('of a version that kept no alarms tells them with their beginning and its advice', () => {
+    const raised = assessAll(monitorOf(), windows(ANOMALOUS, ANOMALOUS, ANOMALOUS)).at(-1)!;
+    const { alarms: _alarms, ...old } = JSON.parse(new TextDecoder().decode(raised.state!.value!));
+    const monitor = monitorOf();
+    monitor.restore('pump-1', new TextEncoder().encode(JSON.stringify(old)));
+    expect(monitor.standingAlarms('pump-1')).toEqual([
+      { ...raised.alarms[0]!, message: raised.health.advice },
+    ]);
+  });
+
   it.each(['', 'no json', '{"form":2}', '{"form":1,"standing":{"machineClass":"pump"}}', 'null'])(
     'of another form is passed over: %s',
     (text) => {
