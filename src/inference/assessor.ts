@@ -128,7 +128,8 @@ export class Assessor implements MetricSource {
    */
   submit(vector: FeatureVector, onDone: (outcome: AssessmentOutcome) => void): void {
     const { config } = this.#options;
-    const pending = new PendingAssessment(vector, this.#nowMs() + config.deadlineMs, onDone);
+    const progress = this.baselineProgress(vector.machineClass, vector.machine);
+    const pending = new PendingAssessment(vector, progress, this.#nowMs() + config.deadlineMs, onDone);
     while (this.#queue.size >= config.maxQueue && this.#queue.oldest)
       this.#giveUp(this.#queue.oldest, 'queue_full');
     this.#queue.add(pending);
@@ -229,9 +230,9 @@ export class Assessor implements MetricSource {
     const { vector } = pending;
     const step = this.#baselines.of(vector.machine, plan.config).take(vector, vector.quality === 'good');
     pending.stateWrites = step.writes;
+    pending.baselineProgress = step.kind === 'commissioning' ? step.progress : 1;
     if (step.kind === 'commissioning') {
       pending.commissioning = true;
-      pending.baselineProgress = step.progress;
       return;
     }
     if (vector.quality !== 'good') pending.fail('uncertain_quality');

@@ -17,13 +17,21 @@ export class PendingAssessment implements Ordered {
   /** First reason why a configured model gave no usable answer; empty if none. */
   reason = '';
   commissioning = false;
-  baselineProgress = 1;
+  /** 0..1; 1 where no baseline is configured. */
+  baselineProgress: number;
   extrapolating = false;
   anomaly: AnomalyResult | null = null;
   prognosis: Prognosis | null = null;
   stateWrites: readonly StateWrite[] = [];
 
-  constructor(vector: FeatureVector, deadlineMs: number, onDone: (outcome: AssessmentOutcome) => void) {
+  /** @param baselineProgress as of the windows before */
+  constructor(
+    vector: FeatureVector,
+    baselineProgress: number,
+    deadlineMs: number,
+    onDone: (outcome: AssessmentOutcome) => void,
+  ) {
+    this.baselineProgress = baselineProgress;
     this.machine = vector.machine;
     this.vector = vector;
     this.deadlineMs = deadlineMs;

@@ -362,6 +362,20 @@ describe('a machine of its own baseline', () => {
     expect(anomaly!.surprise).toBeCloseTo(-Math.log10(anomaly!.pValue), 12);
   });
 
+  it('tells how far it is in windows that it can not learn from, too', async () => {
+    const target = await started(PUMP, {}, SHIPPED);
+    const random = new Gaussian(5);
+    const bad = async (i: number) => {
+      const vector = vectorOf({ startMs: i * 10_000, specs, values: healthyRow(random, P), quality: 'bad' });
+      return (await assess(target, { ...vector, machine: 'm1' })).assessment;
+    };
+    expect(await bad(0)).toMatchObject({ scoreState: 'none', reason: 'bad_quality', baselineProgress: 0 });
+    for (let i = 1; i <= 30; i++) await assess(target, input(i * 10_000, healthyRow(random, P)));
+    expect((await bad(31)).baselineProgress).toBe(0.5);
+    for (let i = 32; i < 62; i++) await assess(target, input(i * 10_000, healthyRow(random, P)));
+    expect((await bad(62)).baselineProgress).toBe(1);
+  });
+
   it('continues after a restart with the very same scores', async () => {
     const random = new Gaussian(4);
     const rows = Array.from({ length: 70 }, () => healthyRow(random, P));
