@@ -1,30 +1,26 @@
 /** `millwright check`: a configuration enters; whether it holds, what it means and what it costs leaves. */
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
 import { describeConfig } from '../config/describe.ts';
 import type { Config } from '../config/schema.ts';
 import { maskSecrets } from '../config/secrets.ts';
 import { GatewayError } from '../errors.ts';
 import { configPath, configurationWarnings, findConfigPath, readConfiguration } from './configuration.ts';
 import { writeGeneratedFiles } from './configuration-files.ts';
+import { addCountOptions, type CountOptions } from './count-options.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { checkModels, type ModelCheck } from './inspection/model-checks.ts';
 import { estimateStorage, type StorageEstimate } from './inspection/storage-estimate.ts';
 import { estimateWear, type WearEstimate } from './inspection/wear-estimate.ts';
+import { uncountedLines, withWildcardsCounted } from './inspection/wildcard-channels.ts';
 import { formatBytes, formatLife, formatTable, note, printJson, printLine } from './terminal/output.ts';
 
-interface CheckOptions extends GlobalOptions {
-  readonly machines: Readonly<Record<string, number>>;
+interface CheckOptions extends GlobalOptions, CountOptions {
   readonly writeSchema?: string | true;
 }
 
 export function configure(command: Command): void {
-  command
-    .addOption(
-      new Option('--machines <counts>', 'machines of each class for the estimate, as class=n,class=n')
-        .argParser(parseCounts)
-        .default({}, 'the ids spelled out, at least one'),
-    )
+  addCountOptions(command)
     .option(
       '--write-schema [dir]',
       'write gateway.schema.json and gateway.example.yaml (default: config) and do no more',
@@ -36,19 +32,9 @@ Opens no database, no port and no connection. Prints the configuration in force 
 take on disk, and how many days without a sink fit. Exit code 78: the configuration is wrong; 1: a model is.
 
 Example:
-  millwright check --config gateway.yaml --machines pump=12,fan=4`,
+  millwright check --config gateway.yaml --machines pump=12,fan=4 --channels pump=6`,
     )
     .action((_local: unknown, self: Command) => check(self.optsWithGlobals<CheckOptions>()));
-}
-
-/** `class=n,class=n`. */
-export function parseCounts(text: string): Record<string, number> {
-  const entries = text.split(',').map((part) => {
-    const [, name, count] = /^([^=]+)=(\d+)$/.exec(part.trim()) ?? [];
-    if (name === undefined) throw new InvalidArgumentError('expected class=number, separated by commas');
-    return [name, Number(count)] as const;
-  });
-  return Object.fromEntries(entries);
 }
 
 function check(options: CheckOptions): void {
@@ -60,15 +46,19 @@ function check(options: CheckOptions): void {
   const config = options.json ? validOrReported(options) : readConfiguration(options);
   const path = configPath(options);
   const models = checkModels(config);
-  const storage = estimateStorage(config, options.machines);
-  const wear = estimateWear(config, options.machines, storage);
+  const counted = withWildcardsCounted(config, options.channels);
+  const storage = estimateStorage(counted, options.machines);
+  const wear = estimateWear(counted, options.machines, storage);
+  const uncounted = uncountedLines(config, options.channels);
   for (const warning of configurationWarnings(options, config)) note(`warning: ${warning}`);
-  if (options.json) printJson({ path, valid: true, models, storage, wear, config: maskSecrets(config) });
+  if (options.json)
+    printJson({ path, valid: true, models, storage, wear, uncounted, config: maskSecrets(config) });
   else {
     printLine(describeConfig(config).trimEnd());
     printLine();
     printReport(path, models, storage);
     printWear(wear, config.store);
+    for (const line of uncounted) printLine(line);
   }
   if (models.some((model) => !model.ok)) process.exitCode = 1;
 }

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { GatewayError } from '../errors.ts';
 import type { HistoryMeasured, HistoryView } from '../store/history/history-view.ts';
-import { parseCounts } from './check.ts';
 import { readConfiguration } from './configuration.ts';
+import { addCountOptions, type CountOptions } from './count-options.ts';
 import type { GlobalOptions } from './global-options.ts';
 import { CSV_HEADER, csvLines } from './history-exports/csv.ts';
 import { rrdXmlLines } from './history-exports/rrd-xml.ts';
@@ -19,13 +19,12 @@ import {
   selectSeries,
 } from './history-exports/selection.ts';
 import { estimateHistory, type HistoryEstimate } from './inspection/history-estimate.ts';
+import { uncountedLines, withWildcardsCounted } from './inspection/wildcard-channels.ts';
 import { wholeNumber } from './recording-options.ts';
 import { formatBytes, formatTable, note, openLineSink, printJson, printLine } from './terminal/output.ts';
 import { printable } from './terminal/safe-text.ts';
 
-interface SizeOptions extends GlobalOptions {
-  readonly machines: Readonly<Record<string, number>>;
-}
+interface SizeOptions extends GlobalOptions, CountOptions {}
 
 interface ShowOptions extends GlobalOptions, SelectionOptions {
   readonly limit: number;
@@ -47,19 +46,16 @@ Everything only reads, also beside a running gateway. The data directory is that
 alone; size needs the configuration. Times without a zone are UTC.
 
 Examples:
-  millwright history size --config gateway.yaml --machines pump=12
+  millwright history size --config gateway.yaml --machines pump=12 --channels pump=6
   millwright history show --data-dir /var/lib/millwright --machine pump-1 --series temperature --resolution 1h
   millwright history export --data-dir /var/lib/millwright --format rrd --machine pump-1 --out pump-1.xml`,
   );
-  command
+  const sizing = command
     .command('size')
-    .description('bytes per series, per archive and in total: reserved on the first day, and never more')
-    .addOption(
-      new Option('--machines <counts>', 'machines of each class, as class=n,class=n')
-        .argParser(parseCounts)
-        .default({}, 'the ids spelled out, at least one'),
-    )
-    .action((_local: unknown, self: Command) => size(self.optsWithGlobals<SizeOptions>()));
+    .description('bytes per series, per archive and in total: reserved on the first day, and never more');
+  addCountOptions(sizing).action((_local: unknown, self: Command) =>
+    size(self.optsWithGlobals<SizeOptions>()),
+  );
   command
     .command('list')
     .description('every series with its resolutions and its newest row')
@@ -108,10 +104,16 @@ async function withHistory<O extends GlobalOptions>(
 
 async function size(options: SizeOptions): Promise<void> {
   const config = readConfiguration(options);
-  const estimate = estimateHistory(config, options.machines);
+  const estimate = estimateHistory(withWildcardsCounted(config, options.channels), options.machines);
+  const uncounted = config.history.enabled ? uncountedLines(config, options.channels) : [];
   const measured = await measure(config.dataDir);
-  if (options.json) printJson({ ...estimate, stored: measured });
-  else printSize(estimate, measured);
+  if (options.json) {
+    printJson({ ...estimate, uncounted, stored: measured });
+    return;
+  }
+  printEstimate(estimate);
+  for (const line of uncounted) printLine(line);
+  printStored(measured);
 }
 
 interface Stored {
@@ -138,7 +140,7 @@ async function measure(dataDir: string): Promise<Stored | null> {
   }
 }
 
-function printSize(estimate: HistoryEstimate, stored: Stored | null): void {
+function printEstimate(estimate: HistoryEstimate): void {
   const rows = estimate.classes.flatMap(({ machineClass, machines, seriesPerMachine, ...each }) => [
     ...each.archives.map(({ stepMs, rows: count, bytes }) => [
       machineClass,
@@ -164,6 +166,9 @@ function printSize(estimate: HistoryEstimate, stored: Stored | null): void {
   );
   if (series > maxSeries)
     printLine(`${series - maxSeries} of them are refused: history.maxSeries is ${maxSeries}`);
+}
+
+function printStored(stored: Stored | null): void {
   if (stored === null) {
     printLine('stored: nothing yet');
     return;

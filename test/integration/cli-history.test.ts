@@ -109,6 +109,24 @@ machineClasses:
     expect(plainText.stdout).toContain(`${size.archiveBytes} of blocks`);
   });
 
+  it('counts the channels of a wildcard that it is told, and says which it does not count', async () => {
+    const config = out('wildcard.yaml');
+    const text = `dataDir: ${out('nothing')}
+ingest: { embedded: { allowAnonymous: true } }
+machineClasses:
+  pump: { topics: ['p/{machine}/{channel}'], channels: { temperature: {}, '*': {} } }
+`;
+    writeFileSync(config, text, { mode: 0o600 });
+    const size = async (...args: string[]) =>
+      (await runCli(['history', 'size', '--config', config, ...args])).stdout;
+    expect(await size()).toMatch(
+      /configured: 1 series[\s\S]*not in the estimate: channel '\*' of class pump/,
+    );
+    const told = await size('--channels', 'pump=3', '--machines', 'pump=2');
+    expect(told).toContain('configured: 8 series');
+    expect(told).not.toContain('not in the estimate');
+  });
+
   it('needs a configuration', async () => {
     expect((await runCli(['history', 'size', '--config', out('none.yaml')])).code).toBe(78);
   });

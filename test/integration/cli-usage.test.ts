@@ -155,6 +155,22 @@ describe('millwright check', () => {
     expect(JSON.parse(nowhere.stdout)).toMatchObject({ valid: false, code: 'MW_CONFIG_READ' });
   });
 
+  it('counts the channels of a wildcard that it is told, and says which it does not count', async () => {
+    const env = { MILLWRIGHT_DATA_DIR: dir, MILLWRIGHT_MQTT_PORT: '0', MILLWRIGHT_INFLUX_URL: 'http://h:1' };
+    const check = (...args: string[]) =>
+      runCli(['check', '--config', join(REPOSITORY, 'config/bench.yaml'), ...args], { env });
+    const blind = await check('--machines', 'bench=25');
+    expect(blind.stdout).toContain("not in the estimate: channel '*' of class bench; --channels bench=4");
+    const told = await check('--machines', 'bench=25', '--channels', 'bench=4', '--json');
+    const { storage, wear, uncounted } = JSON.parse(told.stdout);
+    expect(uncounted).toEqual([]);
+    expect(storage.classes).toMatchObject([{ machines: 25, featuresPerWindow: 4 * 10 }]);
+    expect(wear.messagesPerSecond).toBeCloseTo(100, 10);
+    const stranger = await check('--channels', 'pump=4');
+    expect(stranger.code).toBe(64);
+    expect(stranger.stderr).toContain('no class "pump" with a channel \'*\'');
+  });
+
   it('exits 1 for a model that is not installed', async () => {
     const text = SMALL(dir).replace('sinks:', '    models: [{ name: no-such-model }]\nsinks:');
     const { code, stdout } = await runCli(['check', '--config', configFile('m.yaml', text)]);

@@ -32,7 +32,7 @@ export interface StorageEstimate {
 
 /**
  * Encodes made-up windows with the store's own codec, so the numbers are what one commit per window costs; many
- * machines in one commit cost less. A class with `*` counts one channel.
+ * machines in one commit cost less. `*` counts no channel.
  * @param machines how many of each class; default is the ids that are spelled out, or 1
  */
 export function estimateStorage(config: Config, machines: Readonly<Record<string, number>>): StorageEstimate {

@@ -36,7 +36,7 @@ interface Rate {
   readonly bytesPerSecond: number;
 }
 
-/** @param machines how many of each class; default is the ids that are spelled out, or 1 */
+/** @param machines how many of each class; default is the ids that are spelled out, or 1. `*` counts no channel */
 export function estimateWear(
   config: Config,
   machines: Readonly<Record<string, number>>,
@@ -45,8 +45,8 @@ export function estimateWear(
   let [messagesPerSecond, recordBytes, assumedChannels] = [0, 0, 0];
   for (const [name, classConfig] of Object.entries(config.machineClasses)) {
     const count = machines[name] ?? spelledOut(classConfig);
-    for (const channel of Object.values(classConfig.channels)) {
-      if (channel.durability === 'memory') continue;
+    for (const [id, channel] of Object.entries(classConfig.channels)) {
+      if (id === '*' || channel.durability === 'memory') continue;
       const rate = rateOf(channel, classConfig);
       messagesPerSecond += count * rate.messagesPerSecond;
       recordBytes += count * rate.bytesPerSecond;
