@@ -79,7 +79,10 @@ export class ModelSlot {
       }
       if (this.#candidates.length > 0) return;
     }
-    if (this.#reasons.length === 0) this.#reasons.push(`no folder ${name} under ${modelsDirs.join(', ')}`);
+    if (this.#reasons.length === 0)
+      this.#refuse(
+        new GatewayError('MW_MODEL_INVALID', `no folder ${name}/<version> under ${modelsDirs.join(', ')}`),
+      );
     this.#state = 'failed';
   }
 
