@@ -92,7 +92,7 @@ function openOrReplace(
   { logger, schema }: { readonly logger: Logger; readonly schema: Schema },
 ): Omit<OpenedDatabase, 'lock'> {
   const log = repairLog(join(dataDir, `${DATABASE_FILE}-wal`));
-  if (log.repairedBits + log.lostCommits > 0) logger.error(log, 'the write-ahead log was damaged');
+  if (log.repairedBits + log.lostCommits > 0) logger.error({ ...log }, 'the write-ahead log was damaged');
   let reason = unreadableReason(dataDir);
   let isForeign = false;
   if (reason === null) {

@@ -2,12 +2,20 @@
 
 import { pino } from 'pino';
 
-/** What a part may say. `details` are flat ids and numbers; the message is a fixed sentence. */
+/** Flat ids and numbers. The keys that every line has are taken: a line with a key twice is read in two ways. */
+export interface LogDetails {
+  readonly [key: string]: unknown;
+  readonly level?: never;
+  readonly time?: never;
+  readonly msg?: never;
+}
+
+/** What a part may say; the message is a fixed sentence. */
 export interface Logger {
-  debug(details: object, message: string): void;
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
+  debug(details: LogDetails, message: string): void;
+  info(details: LogDetails, message: string): void;
+  warn(details: LogDetails, message: string): void;
+  error(details: LogDetails, message: string): void;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';

@@ -82,7 +82,7 @@ export class ClockKeeper {
         { state, reason, system: timeText(this.#options.system.wallMs()), hint: this.#hint() },
         'the time of day is not known: samples without time stamps are kept and held until it is',
       );
-    } else this.#options.logger.info({ state, reason, time: timeText(this.now()) }, 'clock');
+    } else this.#options.logger.info({ state, reason, gatewayTime: timeText(this.now()) }, 'clock');
     this.#end = this.#options.system.every(LOOK_EVERY_MS, () => this.#observe());
   }
 
