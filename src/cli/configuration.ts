@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { configFileWarnings, loadConfig } from '../config/load.ts';
 import type { Config, MachineClassConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
+import { featureProblems } from './feature-checks.ts';
 import { DEFAULT_CONFIG_PATHS, type GlobalOptions } from './global-options.ts';
 
 /** The file that is named, else the first that lies in a default place; undefined where there is none. */
@@ -25,7 +26,7 @@ export function configPath(options: GlobalOptions): string {
 /** @throws GatewayError MW_CONFIG_READ, MW_CONFIG_INVALID */
 export function readConfiguration(options: GlobalOptions): Config {
   const overrides = options.dataDir === undefined ? {} : { dataDir: options.dataDir };
-  return loadConfig(configPath(options), overrides, process.env);
+  return loadConfig(configPath(options), overrides, process.env, featureProblems);
 }
 
 /** What the operator should know before this configuration runs, one line each. */

@@ -9,6 +9,8 @@ export type ClassCheck = (machineClass: MachineClassConfig, at: JsonPath) => Ite
 
 /** Units in which a vibration waveform is an acceleration that can be integrated to a velocity. */
 const ACCELERATION_UNITS: readonly string[] = ['g', 'm/s2'];
+/** Where a channel says nothing, its values are plain numbers. */
+const NO_UNIT = '1';
 
 function* eachChannel({ channels }: MachineClassConfig, at: JsonPath): Iterable<[ChannelConfig, JsonPath]> {
   for (const [name, channel] of Object.entries(channels)) yield [channel, [...at, 'channels', name]];
@@ -80,7 +82,8 @@ function featureSetFault(set: ChannelConfig['features'][number], channel: Channe
   if (set.startsWith('proc.') && channel.kind !== 'scalar')
     return 'needs a scalar; write features: [vib.basic] for a waveform';
   if (set === 'vib.iso' && !ACCELERATION_UNITS.includes(channel.unit)) {
-    return `needs an acceleration; unit is "${channel.unit}", allowed: ${ACCELERATION_UNITS.join(', ')}`;
+    const found = channel.unit === NO_UNIT ? 'the channel declares no unit' : `unit is "${channel.unit}"`;
+    return `needs an acceleration; ${found}, allowed: ${ACCELERATION_UNITS.join(', ')}`;
   }
   return null;
 }

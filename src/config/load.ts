@@ -17,6 +17,9 @@ import { ConfigSource, isReported, type PlacedProblem } from './source.ts';
 /** No configuration is this long; a longer file is a mistake (a log, a disk image). */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
+/** Rules of another room about a configuration whose shape is right, such as what a feature set needs. */
+export type FurtherChecks = (config: Config) => readonly ConfigProblem[];
+
 /** Read permission for everyone, in the mode bits of a file. */
 const WORLD_READABLE = 0o004;
 
@@ -29,12 +32,18 @@ export interface ConfigOverrides {
  * Reads and checks a configuration before anything else is opened. The order is: defaults, then the file with
  * `${NAME}` taken from `env`, then `overrides`.
  * @param path the YAML file, as the operator wrote it; messages repeat it
+ * @param further rules beyond those of the schema and between keys
  * @returns deep-frozen
  * @throws GatewayError MW_CONFIG_READ if the file cannot be read; MW_CONFIG_INVALID with one line per mistake, each
  *   with file, line, column, key, offending value and what is allowed
  */
-export function loadConfig(path: string, overrides: ConfigOverrides, env: Environment): Config {
-  return parseConfig(readConfigFile(path).text, { path, overrides, env });
+export function loadConfig(
+  path: string,
+  overrides: ConfigOverrides,
+  env: Environment,
+  further?: FurtherChecks,
+): Config {
+  return parseConfig(readConfigFile(path).text, { path, overrides, env, ...(further && { further }) });
 }
 
 /**
@@ -53,11 +62,12 @@ export interface ParseOptions {
   readonly path: string;
   readonly overrides?: ConfigOverrides;
   readonly env: Environment;
+  readonly further?: FurtherChecks;
 }
 
 /** {@link loadConfig} for text that was already read. */
 export function parseConfig(text: string, options: ParseOptions): Config {
-  const { path, overrides = {}, env } = options;
+  const { path, overrides = {}, env, further = () => [] } = options;
   const source = new ConfigSource(text, env);
   const problems: PlacedProblem[] = source.problems.filter(
     (problem) =>
@@ -67,6 +77,7 @@ export function parseConfig(text: string, options: ParseOptions): Config {
   if (source.readable) {
     if (source.value === null) problems.push({ path: [], message: 'empty; machineClasses is required' });
     else config = checkShape(source, overrides, problems);
+    if (config !== null) problems.push(...inSoundSections(further(config), problems));
   }
   if (problems.length > 0 || config === null) throw invalid(path, source, problems);
   return deepFreeze(config);
@@ -135,6 +146,14 @@ function rereadAsText(
     changed = source.readAsText(issue.path as (string | number)[]) || changed;
   }
   return changed;
+}
+
+/** Leaves out what lies in the section (one machine class, one sink) of another problem, and may come of it. */
+function inSoundSections(
+  found: readonly ConfigProblem[],
+  known: readonly ConfigProblem[],
+): readonly ConfigProblem[] {
+  return found.filter(({ path }) => !known.some((problem) => isWithin(problem.path, path.slice(0, 2))));
 }
 
 /** Leaves out what repeats, or rests on, a key that already has a problem. */

@@ -36,7 +36,15 @@ function problemsOf(issue: Issue, schema: SchemaNode, value: unknown): ConfigPro
   }
   // A pattern is described by its message in the schema, a length or size by zod; ranges and kinds by the schema.
   const rule = issue.code === 'invalid_format' || isSizeIssue(issue) ? sizeOrFormat(issue) : allowed;
-  return [{ path, message: `${showValue(path, found)} is not allowed; allowed: ${rule}` }];
+  const meant = nearestWord(found, node);
+  const suggestion = meant === null ? '' : `; did you mean ${quote(meant)}?`;
+  return [{ path, message: `${showValue(path, found)} is not allowed; allowed: ${rule}${suggestion}` }];
+}
+
+/** The allowed word that is nearest to a mistyped one; null where none is near or no list of words is meant. */
+function nearestWord(found: unknown, node: SchemaNode | null): string | null {
+  const words = (node?.enum ?? []).filter((word) => typeof word === 'string');
+  return typeof found === 'string' ? nearestKey(found, words) : null;
 }
 
 function isSizeIssue(issue: Issue): boolean {

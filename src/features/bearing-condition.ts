@@ -138,14 +138,15 @@ function specsFor(unit: string, plan: BearingPlan, parameters: MachineParameters
 function planFor(channel: string, config: ChannelConfig, parameters: MachineParameters): BearingPlan {
   const { bearing, shaftSpeedRpm } = parameters;
   const { sampleRateHz } = config;
-  if (bearing === undefined) throw configurationError('parameters.bearing', 'vib.bearing needs the geometry');
+  if (bearing === undefined)
+    throw configurationError(['parameters', 'bearing'], 'vib.bearing needs the geometry');
   if (bearing.ballDiameter >= bearing.pitchDiameter) {
-    throw configurationError('parameters.bearing.ballDiameter', 'must be smaller than pitchDiameter');
+    throw configurationError(['parameters', 'bearing', 'ballDiameter'], 'must be smaller than pitchDiameter');
   }
   if (shaftSpeedRpm === undefined)
-    throw configurationError('parameters.shaftSpeedRpm', 'vib.bearing needs it');
+    throw configurationError(['parameters', 'shaftSpeedRpm'], 'vib.bearing needs it');
   if (sampleRateHz === undefined) {
-    throw configurationError(`channels.${channel}.sampleRateHz`, 'vib.bearing needs it');
+    throw configurationError(['channels', channel, 'sampleRateHz'], 'vib.bearing needs it');
   }
   const shaftHz = shaftSpeedRpm / 60;
   const orders = bearingOrders(bearing);
@@ -173,9 +174,9 @@ function demodulationBand(
     const [lowHz, highHz] = configured;
     if (highHz - lowHz < neededHz || 2 * highHz > sampleRateHz) {
       throw configurationError(
-        'parameters.envelopeBandHz',
-        `must be at least ${Math.ceil(neededHz)} Hz wide (three times the highest defect frequency) and end ` +
-          `below half the sample rate of ${channel}, ${sampleRateHz / 2} Hz`,
+        ['parameters', 'envelopeBandHz'],
+        `${lowHz} to ${highHz} Hz does not fit; it must be at least ${Math.ceil(neededHz)} Hz wide (three times ` +
+          `the highest defect frequency) and end below half the sample rate of ${channel}, ${sampleRateHz / 2} Hz`,
       );
     }
     return { lowHz, highHz };
@@ -185,8 +186,9 @@ function demodulationBand(
   if (highHz - lowHz < neededHz) {
     const least = Math.ceil((lowHz + neededHz) / ALIAS_FREE);
     throw configurationError(
-      `channels.${channel}.sampleRateHz`,
-      `vib.bearing demodulates from ${lowHz} Hz and needs at least ${least} Hz here; or set parameters.envelopeBandHz`,
+      ['channels', channel, 'sampleRateHz'],
+      `${sampleRateHz} is not enough; vib.bearing demodulates from ${lowHz} Hz and needs at least ${least} Hz here; ` +
+        'or set parameters.envelopeBandHz',
     );
   }
   return { lowHz, highHz };

@@ -190,7 +190,7 @@ function waveformSet(
 }
 
 function requireKind(channel: string, kind: ChannelConfig['kind'], set: FeatureSetId): void {
-  const key = `channels.${channel}.features`;
+  const key = ['channels', channel, 'features'];
   if (set === 'usage') {
     throw configurationError(key, 'usage belongs to the machine: write `usage: true` in the machine class');
   }

@@ -41,9 +41,23 @@ export function featureSpec(
   return { id, unit, formulaVersion, params: Object.fromEntries(ordered) };
 }
 
-/** A mistake in the machine class; `key` is the path below the class, such as `channels.de.features`. */
-export function configurationError(key: string, problem: string): GatewayError {
-  return new GatewayError('MW_CONFIG_INVALID', `${key}: ${problem}`, { details: { key } });
+/** A mistake in the machine class. */
+export class FeatureConfigurationError extends GatewayError {
+  /** The way below the class, such as `channels`, `de`, `features`. */
+  readonly path: readonly string[];
+  /** What is wrong there, with the offending value. */
+  readonly problem: string;
+
+  constructor(path: readonly string[], problem: string) {
+    const key = path.join('.');
+    super('MW_CONFIG_INVALID', `${key}: ${problem}`, { details: { key } });
+    this.path = path;
+    this.problem = problem;
+  }
+}
+
+export function configurationError(path: readonly string[], problem: string): GatewayError {
+  return new FeatureConfigurationError(path, problem);
 }
 
 /** numerator / denominator, or NaN where the denominator is zero: a ratio feature is never infinite. */

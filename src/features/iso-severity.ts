@@ -55,8 +55,8 @@ export function isoSeverity(
   if (toMetric === undefined) {
     const known = Object.keys(ACCELERATION_UNITS).join(' or ');
     throw configurationError(
-      `channels.${channel}.unit`,
-      `vib.iso integrates an acceleration and needs ${known}, not ${config.unit}`,
+      ['channels', channel, 'unit'],
+      `"${config.unit}" is no acceleration; vib.iso needs ${known}`,
     );
   }
   const slow = parameters.shaftSpeedRpm !== undefined && parameters.shaftSpeedRpm < SLOW_SHAFT_RPM;
@@ -92,9 +92,9 @@ function specsFor(
 function zoneLimits({ isoGroup, isoSupport }: MachineParameters): ZoneLimits | null {
   if (isoGroup === undefined && isoSupport === undefined) return null;
   if (isoGroup === undefined)
-    throw configurationError('parameters.isoGroup', 'isoSupport is given without it');
+    throw configurationError(['parameters', 'isoGroup'], 'isoSupport is given without it');
   if (isoSupport === undefined)
-    throw configurationError('parameters.isoSupport', 'isoGroup is given without it');
+    throw configurationError(['parameters', 'isoSupport'], 'isoGroup is given without it');
   return ZONE_LIMITS[isoGroup][isoSupport];
 }
 
@@ -117,13 +117,13 @@ function canMeasure(signal: WaveformSignal, band: VelocityBand): boolean {
 function requireReach(channel: string, config: ChannelConfig, band: VelocityBand): void {
   const { sampleRateHz } = config;
   if (sampleRateHz === undefined) {
-    throw configurationError(`channels.${channel}.sampleRateHz`, 'vib.iso needs it');
+    throw configurationError(['channels', channel, 'sampleRateHz'], 'vib.iso needs it');
   }
   if (!reaches(sampleRateHz, band)) {
     const least = Math.ceil((2 * band.highHz) / 0.95);
     throw configurationError(
-      `channels.${channel}.sampleRateHz`,
-      `vib.iso needs at least ${least} Hz to see up to ${band.highHz} Hz`,
+      ['channels', channel, 'sampleRateHz'],
+      `${sampleRateHz} is not enough; vib.iso needs at least ${least} Hz to see up to ${band.highHz} Hz`,
     );
   }
 }

@@ -55,5 +55,5 @@ function requireScalar(config: MachineClassConfig, channel: string): void {
   if (declared?.kind === 'scalar') return;
   const problem =
     declared === undefined ? 'is not a channel of this class' : 'carries a waveform, not a number';
-  throw configurationError('parameters.running.channel', `${channel} ${problem}`);
+  throw configurationError(['parameters', 'running', 'channel'], `"${channel}" ${problem}`);
 }

@@ -25,7 +25,7 @@ export function vibrationSpectral(
 ): WaveformFeatureSet {
   const { unit, sampleRateHz } = config;
   if (sampleRateHz === undefined) {
-    throw configurationError(`channels.${channel}.sampleRateHz`, 'vib.spectral needs it');
+    throw configurationError(['channels', channel, 'sampleRateHz'], 'vib.spectral needs it');
   }
   const bands = bandsBelow(Math.floor(sampleRateHz * ALIAS_FREE));
   const welch = new Welch(plans, SEGMENT_SAMPLES);

@@ -102,6 +102,26 @@ describe('millwright', () => {
     expect(wrong.stderr).toContain('store');
   });
 
+  it('names the place of what a feature set can not compute, too', async () => {
+    const text = `machineClasses:
+  fan:
+    topics: ['fans/{machine}/{channel}']
+    channels:
+      vibration: { kind: waveform, unit: g, sampleRateHz: 1000, features: [vib.iso] }
+dataDir: ${dir}
+ingest: { embedded: { port: 0, allowAnonymous: true } }
+log: { level: loud }
+`;
+    const both = await runCli(['check', '--config', configFile('both.yaml', text)]);
+    expect(both.stderr).toContain('both.yaml:8:15: log.level');
+    const slow = configFile('slow.yaml', text.replace('loud', 'warn'));
+    const { code, stderr } = await runCli(['check', '--config', slow]);
+    expect(code).toBe(78);
+    expect(stderr).toMatch(
+      /slow\.yaml:5:59: machineClasses\.fan\.channels\.vibration\.sampleRateHz: 1000 is not enough; vib\.iso needs at least 2106 Hz/,
+    );
+  });
+
   it('never shows a stack unless asked', async () => {
     const args = ['extract', '--config', configFile('s.yaml', SMALL(dir)), join(dir, 'no.csv')];
     const quiet = await runCli(args);

@@ -149,6 +149,11 @@ describe('rules of windows, channels and features', () => {
       /needs an acceleration; unit is "mm\/s", allowed: g, m\/s2/,
     ],
     [
+      'severity of a waveform without a unit',
+      { channels: { v: { kind: 'waveform', sampleRateHz: 25_600, features: ['vib.iso'] } } },
+      /needs an acceleration; the channel declares no unit, allowed: g, m\/s2/,
+    ],
+    [
       'bearing without geometry',
       { channels: { v: { ...WAVEFORM, features: ['vib.bearing'] } }, parameters: { shaftSpeedRpm: 1480 } },
       /add parameters\.bearing to the class/,

@@ -144,6 +144,26 @@ describe('refusals', () => {
     );
   });
 
+  it('suggest the word that was probably meant', () => {
+    const text = MINIMAL.replace('unit: degC', 'kind: waveform, features: [vib.bearings]');
+    expect(refusal(text)).toMatch(
+      /features\[0\]: "vib\.bearings" is not allowed; .*; did you mean "vib\.bearing"\?$/m,
+    );
+  });
+
+  it('take in the rules of other rooms, but not in a class that has a mistake already', () => {
+    const further = ({ machineClasses }: Config) =>
+      Object.keys(machineClasses).map((name) => ({
+        path: ['machineClasses', name, 'topics'],
+        message: 'no good',
+      }));
+    const load = (text: string) => () => parseConfig(text, { path: 'gw.yaml', env: {}, further });
+    expect(load(MINIMAL)).toThrow('gw.yaml:3:13: machineClasses.pump.topics: no good');
+    const wrong = `${MINIMAL}    window: { sizeMs: 1000, hopMs: 2000 }\n`;
+    expect(load(wrong)).toThrow(/hopMs/);
+    expect(load(wrong)).not.toThrow(/no good/);
+  });
+
   it.each([
     [
       'ingest: { limits: { maxConections: 5 } }',
