@@ -164,6 +164,26 @@ describe.skipIf(!present)('the page', () => {
     });
   });
 
+  it('shows a machine that has not spoken since the start as it was, and says so', async () => {
+    const show = (): GatewayStatus => {
+      const at = Date.now();
+      const lastWindow = { startMs: at - 910_000, endMs: at - 900_000, coverage: null, quality: null };
+      const unknown = { healthIndex: null, anomaly: null, features: [], scoreState: 'none' } as const;
+      const silent = { ...unknown, lastWindow, reason: 'no_window_yet' };
+      const machines = [
+        machineStatus(at, { ...silent, machine: 'a', state: 'alarm', advice: 'Inspect the outer race.' }),
+        machineStatus(at, { ...silent, machine: 'b', state: 'healthy', advice: '' }),
+      ];
+      return plantStatus(at, { machines });
+    };
+    await onPage(show, {}, async (page) => {
+      const [pump, fan] = await texts(page, '.card');
+      expect(pump).toMatch(/silent: window ended 15 min ago[\s\S]*before the last start/);
+      expect(pump).toContain('Inspect the outer race.');
+      expect(fan).toContain('No window since the gateway started; this is how it was before.');
+    });
+  });
+
   it('shows hostile names as text and runs nothing of them', async () => {
     const show = (): GatewayStatus => {
       const at = Date.now();
