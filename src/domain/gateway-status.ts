@@ -115,6 +115,7 @@ export interface StoreStatus {
 
 export interface SinkStatus {
   readonly sink: string;
+  /** held: a person has to act (hint says what); nothing is lost meanwhile and no restart is needed afterwards. */
   readonly state: 'ok' | 'retrying' | 'held' | 'stopped';
   /** What the server said or what failed; empty while ok. */
   readonly reason: string;

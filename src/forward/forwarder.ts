@@ -8,13 +8,14 @@
 
 import type { SinkConfig } from '../config/schema.ts';
 import type { Clock } from '../domain/clock.ts';
+import type { SinkStatus } from '../domain/gateway-status.ts';
 import type { OutboxReader } from '../domain/outbox.ts';
 import { describeError } from '../errors.ts';
 import { Histogram, LATENCY_BOUNDS_S } from '../telemetry/histogram.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { MetricSample, MetricSource } from '../telemetry/metrics.ts';
 import { FlowMeter } from './flow-meter.ts';
-import { type ForwarderStatus, forwarderMetrics } from './forwarder-status.ts';
+import { forwarderMetrics } from './forwarder-metrics.ts';
 import { Lane } from './lane.ts';
 import { LaneReader } from './lane-reader.ts';
 import { ReachabilityWatch } from './reachability-watch.ts';
@@ -23,8 +24,6 @@ import type { Shipment } from './shipment.ts';
 import { LIVE_POINTS, loadShipment } from './shipment-loader.ts';
 import { SinkHealth } from './sink-health.ts';
 import type { Held, PointWriter, RetryLater, WriteOutcome } from './write-outcome.ts';
-
-export type { ForwarderStatus } from './forwarder-status.ts';
 
 export interface ForwarderOptions {
   /** Name in the configuration; labels metrics and the outbox cursor. */
@@ -132,7 +131,7 @@ export class Forwarder implements MetricSource {
     return Math.max(this.#live.overdueMs, this.#backlog.overdueMs);
   }
 
-  status(): ForwarderStatus {
+  status(): SinkStatus {
     const backlog = this.#flow.observe(this.#nowMs());
     const { state, reason, hint, lastSuccessMs, failing } = this.#health;
     return {

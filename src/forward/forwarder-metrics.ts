@@ -1,29 +1,10 @@
-/** What a forwarder says about its sink, for the API, and the same as metrics. */
+/** What a forwarder says about its sink, as metrics. */
 
+import type { SinkStatus } from '../domain/gateway-status.ts';
 import type { MetricSample } from '../telemetry/metrics.ts';
-import type { SinkState } from './sink-health.ts';
-
-export interface ForwarderStatus {
-  readonly sink: string;
-  /** held: a person has to act (hint says what); nothing is lost meanwhile and no restart is needed afterwards. */
-  readonly state: SinkState;
-  /** What the server said or what failed; empty while ok. */
-  readonly reason: string;
-  readonly hint: string;
-  readonly lastSuccessMs: number | null;
-  readonly backlogPoints: number;
-  readonly backlogBytes: number;
-  readonly backlogOldestMs: number | null;
-  /** Seconds until the backlog is gone; null when unknown. */
-  readonly backlogEtaS: number | null;
-  readonly deliveredPoints: number;
-  readonly deadLetteredPoints: number;
-  readonly requests: number;
-  readonly retries: number;
-}
 
 /** @param nowMs wall clock */
-export function forwarderMetrics(status: ForwarderStatus, nowMs: number): MetricSample[] {
+export function forwarderMetrics(status: SinkStatus, nowMs: number): MetricSample[] {
   const labels = { sink: status.sink };
   const ageMs = status.backlogOldestMs === null ? 0 : Math.max(0, nowMs - status.backlogOldestMs);
   const settled = (outcome: string, value: number): MetricSample => ({
