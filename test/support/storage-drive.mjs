@@ -64,7 +64,7 @@ export function commitMessages({ assembly, writer, reader, known }, channels, me
 
 /** Windows that closed become results, which travel with the next commit. */
 export function computeClosed({ assembly }) {
-  while (assembly.pipeline.compute(Infinity));
+  while (assembly.pipeline.compute(Infinity) === 'now');
 }
 
 /** Hands batches to `send` (points as JSON) and settles them. Returns how many points went. */
