@@ -47,8 +47,9 @@ const MAX_P99_FACTOR = 2;
 const P99_SLACK_MS = 25;
 /** The test itself makes about one and a half per core of two. */
 const MAX_LOAD_PER_CORE = 3;
-/** What a second attack of the same kind may add to the level the first one left. */
+/** What one more attack of the same kind may add to the level the one before left, of so many at the latest. */
 const MAX_GROWTH_BYTES = 8 * MB;
+const MAX_ROUNDS = 3;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** Time limits of the front door are looked at once a second. */
 const SWEEP_MS = 1_000;
@@ -139,12 +140,16 @@ function judgeLatency(name: string, p99Ms: number, calmP99Ms: number): void {
   else expect(p99Ms).toBeLessThan(MAX_P99_FACTOR * calmP99Ms + P99_SLACK_MS);
 }
 
-/** Runs the attack twice and checks what the good client, the memory and the handles saw. */
-async function endure(name: string, attack: () => Promise<void>): Promise<void> {
-  await attack();
-  const beforeMs = sharedNowMs();
-  const first = await restingBytes();
-  const beforeP99Ms = good.p99Ms(beforeMs);
+/** What the good client, the memory and the handles saw of one attack. */
+interface Seen {
+  readonly p99Ms: number;
+  readonly calmP99Ms: number;
+  readonly longestMs: number;
+  readonly bytes: number;
+  readonly handles: number;
+}
+
+async function watched(name: string, attack: () => Promise<void>, calmBeforeMs: number): Promise<Seen> {
   const sinceMs = sharedNowMs();
   // A short one goes on until there is something to measure.
   do await attack();
@@ -158,19 +163,36 @@ async function endure(name: string, attack: () => Promise<void>): Promise<void> 
     () => `connections stay open after ${name}`,
   );
   const afterMs = sharedNowMs();
-  const second = await restingBytes();
+  const bytes = await restingBytes();
   // The machine may be slower for everyone than at the beginning: quiet is also what was seen just before and after.
-  const calmP99Ms = Math.max(quietP99Ms, beforeP99Ms, good.p99Ms(afterMs));
-  const handles = openHandles(gateway.process.pid!);
-  console.log(
-    `${name}: p99 ${p99Ms.toFixed(1)} ms (quiet ${calmP99Ms.toFixed(1)}), longest ${longestMs.toFixed(0)} ms, ` +
-      `resident ${(first / MB).toFixed(1)} -> ${(second / MB).toFixed(1)} MB, handles ${handles} (quiet ${quietHandles})`,
-  );
-  expect(good.lost).toBe(false);
-  judgeLatency(name, p99Ms, calmP99Ms);
-  expect(second - first).toBeLessThan(MAX_GROWTH_BYTES);
-  // Lazily opened files of the store, and the scrape's own connection.
-  expect(handles).toBeLessThanOrEqual(quietHandles + 4);
+  const calmP99Ms = Math.max(quietP99Ms, calmBeforeMs, good.p99Ms(afterMs));
+  return { p99Ms, calmP99Ms, longestMs, bytes, handles: openHandles(gateway.process.pid!) };
+}
+
+/**
+ * Runs the attack once, and again until memory stays where it is. The heap breathes by more than one attack may add, so
+ * a step up counts only if it is followed by another: what an attack leaves behind for good, it leaves every time.
+ */
+async function endure(name: string, attack: () => Promise<void>): Promise<void> {
+  await attack();
+  const beforeMs = sharedNowMs();
+  let level = await restingBytes();
+  const calmBeforeMs = good.p99Ms(beforeMs);
+  let grown = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < MAX_ROUNDS && grown >= MAX_GROWTH_BYTES; round += 1) {
+    const { p99Ms, calmP99Ms, longestMs, bytes, handles } = await watched(name, attack, calmBeforeMs);
+    console.log(
+      `${name}: p99 ${p99Ms.toFixed(1)} ms (quiet ${calmP99Ms.toFixed(1)}), longest ${longestMs.toFixed(0)} ms, ` +
+        `resident ${(level / MB).toFixed(1)} -> ${(bytes / MB).toFixed(1)} MB, handles ${handles} (quiet ${quietHandles})`,
+    );
+    expect(good.lost).toBe(false);
+    judgeLatency(name, p99Ms, calmP99Ms);
+    // Lazily opened files of the store, and the scrape's own connection.
+    expect(handles).toBeLessThanOrEqual(quietHandles + 4);
+    grown = bytes - level;
+    level = bytes;
+  }
+  expect(grown).toBeLessThan(MAX_GROWTH_BYTES);
 }
 
 describe('the gateway and its good client endure', () => {
