@@ -7,9 +7,9 @@
  * The memory guard: a message kept with its payload by mistake costs half a kilobyte, 360 MB/h at this rate. A fresh
  * process still grows by 160 MB/h in its second minute (compiled code, caches), so the short form can and does find
  * leaks from 300 MB/h. Between the 10th and the 60th minute the heap still creeps to its working size: 12.8 ± 1.6 and
- * 12.9 ± 3.9 MB/h in two runs, while ten times the messages alone add less than 1 MB in two minutes. The hour finds leaks from 25 MB/h,
- * 35 bytes a message. Growth counts only beyond doubt (95 % confidence). A child that leaks on purpose is measured
- * beside the gateway, at the same times and by the same fit, and has to be found.
+ * 12.9 ± 3.9 MB/h in two runs, while ten times the messages alone add less than 1 MB in two minutes. The hour finds
+ * leaks from 25 MB/h, 35 bytes a message. Growth counts only beyond doubt (95 % confidence). A child that leaks on
+ * purpose is measured beside the gateway, at the same times and by the same fit, and has to be found.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
