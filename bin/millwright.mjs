@@ -3,14 +3,13 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
-
-// Before anything is loaded: a young generation that grew while loading stays that large under load, 13 MB (test/bench).
-setFlagsFromString('--semi-space-growth-factor=1');
 
 const main = new URL('../dist/cli/main.js', import.meta.url);
 
 if (existsSync(fileURLToPath(main))) {
+  // Before anything else is loaded: a young generation that grew while loading stays that large, 13 MB (test/bench).
+  const { keepYoungGenerationSmall } = await import('../dist/runtime/young-generation.js');
+  keepYoungGenerationSmall();
   const { runCli } = await import(main.href);
   await runCli(process.argv.slice(2));
 } else {

@@ -23,7 +23,6 @@ import { PipelineHost } from './runtime/pipeline-host.ts';
 import { ReadCoalescer } from './runtime/read-coalescer.ts';
 import { createRing, RingWriter } from './runtime/record-ring.ts';
 import { sdNotify, watchdogIntervalMs } from './runtime/sd-notify.ts';
-import { keepYoungGenerationSmall } from './runtime/young-generation.ts';
 import type { ReadOnlyStore } from './store/read-only-store.ts';
 import type { Logger } from './telemetry/logger.ts';
 import { type MetricSample, renderMetrics } from './telemetry/metrics.ts';
@@ -48,7 +47,6 @@ export interface GatewayOptions {
 
 /** @throws GatewayError if a part can't start; whatever started before is stopped again */
 export async function startGateway(config: Config, options: GatewayOptions): Promise<Gateway> {
-  keepYoungGenerationSmall();
   const gateway = new RunningGateway(config, options.logger);
   try {
     await gateway.start();

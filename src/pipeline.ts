@@ -203,7 +203,7 @@ export class Pipeline implements MetricSource {
    */
   compute(deadlineMs: number): 'now' | 'answered' | 'tick' {
     while (this.#results.length < MAX_WAITING_RESULTS) {
-      if (!this.#mayAssess) return 'answered';
+      if (!this.#mayAssess) return this.#parts.windower.waitingBytes() > 0 ? 'answered' : 'tick';
       const closed = this.#parts.windower.takeClosed();
       if (closed === null) return 'tick';
       this.#computeOne(closed);
@@ -217,7 +217,7 @@ export class Pipeline implements MetricSource {
     const { assessor, windower } = this.#parts;
     if (assessor.hasRoom) return true;
     if (windower.waitingBytes() <= MAX_BYTES_WAITING_FOR_MODELS) return false;
-    return assessor.vectorsPerSecond < windower.windowsPerSecond();
+    return assessor.vectorsPerSecond < windower.windowsPerSecond;
   }
 
   /** Points that belong to no window, such as the gateway's own status; left out while the store takes nothing. */

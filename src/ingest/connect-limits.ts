@@ -10,14 +10,23 @@ const KEEP_ALIVE_GRACE = 1.5;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const NOT_AN_ID = /[\u0000-\u001f\u007f\ufffd]/;
 
-/** Why the client is turned away. */
-export interface ConnectRefusal {
-  readonly limit: RefusalLimit;
-  readonly farewell: Buffer;
-  readonly detail: string;
+/** What goes with a refusal. */
+export interface Parting {
+  /** Last packet for the client. */
+  readonly farewell?: Buffer;
+  /** What was too much, for the log. */
+  readonly detail?: string;
+  /** What the operator can do, for the log. */
   readonly hint?: string;
   /** Log lines of another kind than the limit, so that other reasons for the same limit do not silence them. */
   readonly kind?: string;
+}
+
+/** Why the client is turned away. */
+export interface ConnectRefusal extends Parting {
+  readonly limit: RefusalLimit;
+  readonly farewell: Buffer;
+  readonly detail: string;
 }
 
 const SPEAK_3_1_1 =

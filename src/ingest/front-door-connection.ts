@@ -10,7 +10,7 @@ import type { Socket } from 'node:net';
 import type { Unusable } from './accept.ts';
 import type { AccessRights } from './access-control.ts';
 import { BrokerStream } from './broker-stream.ts';
-import { allowedSilenceMs, connectBeyond, connectRefused } from './connect-limits.ts';
+import { allowedSilenceMs, connectBeyond, connectRefused, type Parting } from './connect-limits.ts';
 import { reportDenied } from './denied.ts';
 import type { DoorContext } from './door-context.ts';
 import { Hold, PAUSES } from './hold.ts';
@@ -35,18 +35,6 @@ import { oversize, skimmedHeadBytes, topicBeyond, UnusableMessages } from './unu
 const BROKER_COST = 200;
 /** A closing connection may flush its last packet this long. */
 const LINGER_MS = 1000;
-
-/** What goes with a refusal. */
-interface Parting {
-  /** Last packet for the client. */
-  readonly farewell?: Buffer;
-  /** What was too much, for the log. */
-  readonly detail?: string;
-  /** What the operator can do, for the log. */
-  readonly hint?: string;
-  /** Kind of the log line, where it is not the limit. */
-  readonly kind?: string;
-}
 
 const MALFORMED_PUBLISH: Parting = { detail: 'malformed PUBLISH' };
 

@@ -19,6 +19,7 @@ import type { ClassSpec } from './class-spec.ts';
 import { type CarriedState, encodeHeld, type HeldByChannel } from './held-state.ts';
 import { type MachineChannel, newChannel, WatermarkHolder } from './machine-channel.ts';
 import { qualityOfWindow } from './quality.ts';
+import { Revisions } from './revisions.ts';
 
 /** What became of a sample. */
 export const Accepted = { YES: 0, LATE: 1, OVER_LIMIT: 2, UNKNOWN_CHANNEL: 3, SETTLED_BEFORE: 4 } as const;
@@ -46,12 +47,6 @@ export interface ClosedWindow {
 /** Before every date there is; unlike -Infinity it survives being stored. */
 const BEFORE_ALL_MS = -8.64e15;
 
-interface Emitted {
-  /** -1 where the window was empty when its time came. */
-  revision: number;
-  dirty: boolean;
-}
-
 export class MachineWindows {
   readonly machine: string;
   readonly spec: ClassSpec;
@@ -59,8 +54,7 @@ export class MachineWindows {
   #channels: MachineChannel[] = [];
   /** Bucket -> smallest journal batch that holds one of its samples; the buckets are also the windows with data. */
   readonly #needs = new Map<number, number>();
-  /** Windows emitted but not final, by index; only with allowedLatenessMs. */
-  readonly #emitted = new Map<number, Emitted>();
+  readonly #revisions = new Revisions();
   #watermarkMs = Number.NEGATIVE_INFINITY;
   /** Ends up to here are emitted. */
   #closedUntilMs = BEFORE_ALL_MS;
@@ -70,10 +64,6 @@ export class MachineWindows {
   #restoredUntilMs = BEFORE_ALL_MS;
   /** Samples of the windows between that and `#closedUntilMs` when the newest was emitted; -1 if not known. */
   #restoredSamples = -1;
-  /** None of those windows was emitted with a higher revision. */
-  #restoredRevision = 0;
-  /** Their end: a window up to here that the journal does not know may be in the database all the same. */
-  #restoredClosedMs = BEFORE_ALL_MS;
   readonly #holders = new WatermarkHolder();
   #holder: MachineChannel | null = null;
   #lastBucket = Number.NaN;
@@ -109,8 +99,7 @@ export class MachineWindows {
     this.#closedUntilMs =
       this.spec.allowedLatenessMs > 0 ? Math.max(closedUntilMs, emitted.untilMs) : closedUntilMs;
     this.#restoredSamples = emitted.samples;
-    this.#restoredRevision = emitted.revision;
-    this.#restoredClosedMs = this.#closedUntilMs;
+    this.#revisions.restore(emitted.revision, this.#closedUntilMs);
     this.#watermarkMs = this.#closedUntilMs;
     for (const channel of this.#channels) {
       if (channel.scalar) channel.scalar.held = held.get(channel.name) ?? null;
@@ -133,8 +122,7 @@ export class MachineWindows {
   endReplay(nowMs: number): void {
     this.#replaying = false;
     // Nothing came after they were emitted: they are as they stand in the database.
-    if (this.#samplesBefore(this.#closedUntilMs) === this.#restoredSamples)
-      for (const emitted of this.#emitted.values()) emitted.dirty = false;
+    if (this.#samplesBefore(this.#closedUntilMs) === this.#restoredSamples) this.#revisions.settle();
     for (const channel of this.#channels) {
       channel.seen = true;
       channel.lastArrivalMs = nowMs;
@@ -261,14 +249,7 @@ export class MachineWindows {
   #markLate(timeMs: number, bucket: number): void {
     for (let index = bucket; this.spec.endOf(index) > timeMs; index -= 1) {
       const endMs = this.spec.endOf(index);
-      if (endMs > this.#closedUntilMs || endMs <= this.#finalUntilMs) continue;
-      const emitted = this.#emitted.get(index);
-      if (emitted) emitted.dirty = true;
-      else
-        this.#emitted.set(index, {
-          revision: endMs <= this.#restoredClosedMs ? this.#restoredRevision : -1,
-          dirty: true,
-        });
+      if (endMs <= this.#closedUntilMs && endMs > this.#finalUntilMs) this.#revisions.late(index, endMs);
     }
   }
 
@@ -302,26 +283,22 @@ export class MachineWindows {
 
   /** Closes what ends up to `endMs`; what ends up to `finalUntilMs`, which is not later, is closed for good. */
   #closeUntil(endMs: number, closedBy: Window['closedBy'], finalUntilMs: number): void {
-    if (endMs > this.#closedUntilMs) {
-      // Corrections of earlier windows go first: their samples are still there, and trends want them in order.
-      this.#reissue();
-      for (const index of this.#windowsWithin(this.#closedUntilMs, endMs)) {
-        const ownEndMs = this.spec.endOf(index);
-        if (ownEndMs > finalUntilMs) this.#emitted.set(index, { revision: 0, dirty: false });
-        // Never further than its own end: the windows after it are not durable yet when it is.
-        this.#emit(index, 0, closedBy, Math.min(ownEndMs, finalUntilMs));
-      }
-      this.#closedUntilMs = endMs;
-    }
-    if (finalUntilMs <= this.#finalUntilMs) return;
+    if (endMs <= this.#closedUntilMs && finalUntilMs <= this.#finalUntilMs) return;
+    // Corrections of earlier windows go first: their samples are still there, and trends want them in order.
     this.#reissue();
+    for (const index of this.#windowsWithin(this.#closedUntilMs, endMs)) {
+      const ownEndMs = this.spec.endOf(index);
+      if (ownEndMs > finalUntilMs) this.#revisions.emitted(index);
+      // Never further than its own end: the windows after it are not durable yet when it is.
+      this.#emit(index, 0, closedBy, Math.min(ownEndMs, finalUntilMs));
+    }
+    this.#closedUntilMs = Math.max(this.#closedUntilMs, endMs);
     this.#finalizeUntil(finalUntilMs);
   }
 
   #finalizeUntil(endMs: number): void {
     if (endMs <= this.#finalUntilMs) return;
-    for (const index of this.#emitted.keys())
-      if (this.spec.endOf(index) <= endMs) this.#emitted.delete(index);
+    this.#revisions.forget((index) => this.spec.endOf(index) <= endMs);
     this.#finalUntilMs = endMs;
     this.#drop(endMs);
   }
@@ -341,12 +318,8 @@ export class MachineWindows {
 
   /** Computes windows again that got an allowed late sample, by start. */
   #reissue(): void {
-    const dirty = [...this.#emitted].filter(([, emitted]) => emitted.dirty).sort(([a], [b]) => a - b);
-    for (const [index, emitted] of dirty) {
-      emitted.dirty = false;
-      emitted.revision += 1;
-      this.#emit(index, emitted.revision, 'watermark', this.#finalUntilMs);
-    }
+    for (const [index, revision] of this.#revisions.takeDirty())
+      this.#emit(index, revision, 'watermark', this.#finalUntilMs);
   }
 
   /** A window that is final as it closes, or makes others so, takes the settled samples along. */
@@ -395,13 +368,7 @@ export class MachineWindows {
 
   #emittedUntil(untilMs: number): CarriedState['emitted'] {
     if (this.spec.allowedLatenessMs === 0) return { untilMs, samples: 0, revision: 0 };
-    let revision = 0;
-    let isDirty = false;
-    for (const emitted of this.#emitted.values()) {
-      revision = Math.max(revision, emitted.revision);
-      isDirty ||= emitted.dirty;
-    }
-    return { untilMs, samples: isDirty ? -1 : this.#samplesBefore(untilMs), revision };
+    return { untilMs, ...this.#revisions.carried(() => this.#samplesBefore(untilMs)) };
   }
 
   #samplesBefore(timeMs: number): number {

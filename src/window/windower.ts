@@ -54,6 +54,7 @@ export class Windower {
   #waitingBytes = 0;
   #refused: RefusedCounts = { late: 0, overLimit: 0 };
   #lastIdleCheckMs = Number.NEGATIVE_INFINITY;
+  #windowsPerSecond = 0;
   /** Judged on every `advance`, because adding up per sample would cost more than the sample. */
   #full = false;
 
@@ -71,6 +72,7 @@ export class Windower {
     if (machine === undefined) {
       machine = new MachineWindows(ref.machine, spec, this.#closed);
       this.#machines.set(ref.machine, machine);
+      this.#windowsPerSecond += 1000 / spec.hopMs;
     }
     this.#owners[ref.index] = machine;
     this.#channels[ref.index] = machine.register(ref);
@@ -191,10 +193,8 @@ export class Windower {
   }
 
   /** Windows that all machines known make in a second of event time. */
-  windowsPerSecond(): number {
-    let windows = 0;
-    for (const { spec } of this.#machines.values()) windows += 1000 / spec.hopMs;
-    return windows;
+  get windowsPerSecond(): number {
+    return this.#windowsPerSecond;
   }
 
   /** Samples buffered for windows that are not closed, exact repeats included. */
